@@ -1,0 +1,267 @@
+"""Every name that otelkit puts on a wire, once.
+
+Services, the collector, rules, dashboards and the metric reference in ``docs/`` all read
+their names here, so a renamed label cannot be renamed in one place only.
+
+Metric and label names follow the Prometheus naming rules and, where one exists, the
+OpenTelemetry semantic convention with dots turned into underscores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counter", "gauge", "histogram", "gaugehistogram"]
+Emitter = Literal["service", "collector"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric as it stands on ``/metrics``: counters carry ``_total``, durations are in seconds."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    emitter: Emitter
+
+
+# --- what services expose ------------------------------------------------------------------
+
+HTTP_SERVER_DURATION: Final = Metric(
+    "http_server_request_duration_seconds",
+    "histogram",
+    ("http_request_method", "http_route", "http_response_status_code"),
+    "Duration of HTTP server requests.",
+    "service",
+)
+OPERATION_DURATION: Final = Metric(
+    "otelkit_operation_duration_seconds",
+    "histogram",
+    ("operation", "error_type"),
+    "Duration of observed operations; error_type is empty when the operation succeeded.",
+    "service",
+)
+MESSAGING_PROCESS_DURATION: Final = Metric(
+    "messaging_process_duration_seconds",
+    "histogram",
+    ("messaging_system", "messaging_destination_name", "messaging_operation_name", "error_type"),
+    "Duration of processing one received message; error_type is empty when it succeeded.",
+    "service",
+)
+TELEMETRY_DROPPED: Final = Metric(
+    "otelkit_telemetry_dropped_total",
+    "counter",
+    ("signal", "reason"),
+    "Spans, log records and order events that could not be delivered.",
+    "service",
+)
+
+# --- what the collector exposes ------------------------------------------------------------
+
+ORDERS_OPEN: Final = Metric(
+    "otelkit_orders_open",
+    "gauge",
+    ("system", "process", "stage", "tier"),
+    "Orders that are neither done nor cancelled.",
+    "collector",
+)
+ORDERS_PAUSED: Final = Metric(
+    "otelkit_orders_paused",
+    "gauge",
+    ("system", "process", "stage", "tier"),
+    "Open orders whose clocks stand still, by the stage they paused in.",
+    "collector",
+)
+ORDERS_OVERDUE: Final = Metric(
+    "otelkit_orders_overdue",
+    "gauge",
+    ("system", "objective", "stage", "tier", "acknowledged"),
+    "Orders past their deadline.",
+    "collector",
+)
+ORDERS_AT_RISK: Final = Metric(
+    "otelkit_orders_at_risk",
+    "gauge",
+    ("system", "objective", "stage", "tier"),
+    "Orders not yet overdue whose remaining allowance is below the objective's at_risk share.",
+    "collector",
+)
+ORDER_STAGE_AGE: Final = Metric(
+    "otelkit_order_stage_age_seconds",
+    "gaugehistogram",
+    ("system", "process", "stage", "tier"),
+    "Wall-clock time that open orders have been in their stage.",
+    "collector",
+)
+ORDER_STAGE_DURATION: Final = Metric(
+    "otelkit_order_stage_duration_seconds",
+    "histogram",
+    ("system", "process", "stage", "tier"),
+    "Wall-clock time that orders spent in a stage they have left.",
+    "collector",
+)
+ORDER_CLOCKS: Final = Metric(
+    "otelkit_order_clocks_total",
+    "counter",
+    ("system", "objective", "tier", "agreement", "outcome"),
+    "Order clocks by outcome; a breach counts when it happens.",
+    "collector",
+)
+ORDER_CLOCK_CORRECTIONS: Final = Metric(
+    "otelkit_order_clock_corrections_total",
+    "counter",
+    ("system", "objective", "tier", "from", "to"),
+    "Outcomes that a late event turned over after they had been counted.",
+    "collector",
+)
+ORDER_EARLIEST_DEADLINE: Final = Metric(
+    "otelkit_order_earliest_deadline_timestamp_seconds",
+    "gauge",
+    ("system", "objective", "stage", "tier"),
+    "The next deadline that an order in this stage has to meet.",
+    "collector",
+)
+ORDER_OVERDUE_DEADLINE: Final = Metric(
+    "otelkit_order_overdue_deadline_timestamp_seconds",
+    "gauge",
+    ("system", "objective", "stage", "order_id"),
+    "Deadlines of the longest overdue orders, at most five a stage; for annotations only.",
+    "collector",
+)
+ORDER_EVENTS: Final = Metric(
+    "otelkit_order_events_total",
+    "counter",
+    ("system", "source", "outcome"),
+    "Order events received, by configured source and what became of them.",
+    "collector",
+)
+CALENDAR_OPEN: Final = Metric(
+    "otelkit_calendar_open",
+    "gauge",
+    ("system", "calendar"),
+    "1 while the calendar is open, else 0.",
+    "collector",
+)
+DLQ_MESSAGES: Final = Metric(
+    "otelkit_dlq_messages",
+    "gauge",
+    ("system", "queue"),
+    "Messages in a dead-letter queue.",
+    "collector",
+)
+DLQ_OLDEST_MESSAGE: Final = Metric(
+    "otelkit_dlq_oldest_message_timestamp_seconds",
+    "gauge",
+    ("system", "queue"),
+    "When the oldest message of a dead-letter queue arrived there; absent when it is empty.",
+    "collector",
+)
+DLQ_ARRIVALS: Final = Metric(
+    "otelkit_dlq_arrivals_total",
+    "counter",
+    ("system", "queue", "source_queue", "reason"),
+    "Messages that arrived in a dead-letter queue.",
+    "collector",
+)
+COLLECTOR_TICK: Final = Metric(
+    "otelkit_collector_tick_timestamp_seconds",
+    "gauge",
+    ("system", "shard"),
+    "When the shard last looked for deadlines that have passed.",
+    "collector",
+)
+SOURCE_UP: Final = Metric(
+    "otelkit_source_up",
+    "gauge",
+    ("system", "source"),
+    "1 while the collector reads from the source, else 0.",
+    "collector",
+)
+
+METRICS: Final[tuple[Metric, ...]] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Metric)
+)
+"""Every metric that otelkit emits, in the order of this file."""
+
+# Bucket bounds in seconds. HTTP and messaging: the OpenTelemetry semantic conventions'
+# advice for http.server.request.duration, which messaging.process.duration shares.
+DURATION_BUCKETS: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+)  # fmt: skip
+# Stages last from seconds to weeks: powers that people name (1 m, 1 h, 1 d, 1 w).
+STAGE_BUCKETS: Final = (
+    1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0,
+    172800.0, 432000.0, 604800.0, 1209600.0, 2592000.0,
+)  # fmt: skip
+
+# --- values of labels ----------------------------------------------------------------------
+
+OUTCOME_MET: Final = "met"
+OUTCOME_BREACHED: Final = "breached"
+OUTCOME_CANCELLED: Final = "cancelled"
+CLOCK_OUTCOMES: Final = (OUTCOME_MET, OUTCOME_BREACHED, OUTCOME_CANCELLED)
+
+SEVERITY_PAGE: Final = "page"
+SEVERITY_TICKET: Final = "ticket"
+
+DEFAULT_ENVIRONMENT: Final = "default"
+"""The ``environment`` label of rules from a file that declares no environments."""
+
+# --- recorded series -----------------------------------------------------------------------
+
+GOOD: Final = "otelkit:objective_good:increase"
+TOTAL: Final = "otelkit:objective_total:increase"
+BAD: Final = "otelkit:objective_bad:increase"
+"""Prefixes of recorded increases; a window such as ``5m`` or ``1h`` completes them."""
+
+ERROR_BUDGET_REMAINING: Final = "otelkit:objective_error_budget_remaining:ratio"
+BURN_RATE: Final = "otelkit:objective_burn_rate:ratio"
+TARGET: Final = "otelkit:objective_target:ratio"
+BUDGET_EVENTS: Final = "otelkit:objective_error_budget:events"
+HISTORY_HOURS: Final = "otelkit:objective_history:hours"
+RULES_EVALUATED: Final = "otelkit:rules_evaluated:timestamp_seconds"
+
+# --- alerts --------------------------------------------------------------------------------
+
+ALERT_ERROR_BUDGET_BURN: Final = "ErrorBudgetBurn"
+ALERT_ORDERS_OVERDUE: Final = "OrdersOverdue"
+ALERT_ORDERS_AT_RISK: Final = "OrdersAtRisk"
+ALERT_DEAD_LETTERS: Final = "DeadLetters"
+ALERT_COLLECTOR_STALE: Final = "CollectorStale"
+ALERT_OBJECTIVE_NO_DATA: Final = "ObjectiveNoData"
+ALERT_RULES_NOT_EVALUATING: Final = "RulesNotEvaluating"
+
+# --- span and log attributes ---------------------------------------------------------------
+
+ATTR_ORDER_ID: Final = "order.id"
+ATTR_ORDER_PROCESS: Final = "order.process"
+ATTR_ORDER_STAGE: Final = "order.stage"
+ATTR_ORDER_TIER: Final = "order.tier"
+ATTR_ORDER_PARTNER: Final = "order.partner"
+
+# --- messaging -----------------------------------------------------------------------------
+
+ORDERS_EXCHANGE: Final = "otelkit.orders"
+"""Durable topic exchange that services publish order events to; routing key: the process."""
+
+ORDERS_QUEUE: Final = "otelkit.orders"
+"""Durable quorum queue from which the collector reads them."""
+
+HEADER_ORDER_ID: Final = "otelkit-order-id"
+HEADER_ORDER_PROCESS: Final = "otelkit-order-process"
+HEADER_ORDER_TIER: Final = "otelkit-order-tier"
+HEADER_ORDER_PARTNER: Final = "otelkit-order-partner"
+"""AMQP headers that carry the order in hand beside ``traceparent``."""
+
+# --- dashboards ----------------------------------------------------------------------------
+
+DASHBOARD_OVERVIEW: Final = "sla-overview"
+DASHBOARD_FLOW: Final = "order-flow"
+DASHBOARD_JOURNEY: Final = "order-journey"
+
+
+def dashboard_uid(system: str, dashboard: str) -> str:
+    """The uid of a generated dashboard, at most 40 characters as Grafana demands."""
+    return f"otelkit-{system}-{dashboard}"[:40]

@@ -1,0 +1,69 @@
+"""The layers of the package, as the design draws them: imports point down, siblings are strangers."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import otelkit
+
+PACKAGE = Path(otelkit.__file__).parent
+
+# From the bottom up. A part may import the parts of lower rows, and of its own row nothing.
+ROWS = (
+    {"errors", "names"},
+    {"model", "events"},
+    {"calendars", "slo"},
+    {"spec"},
+    {"generate", "verify", "migrate", "collect", "instrument"},
+    {"testing", "cli"},
+)
+ROW = {part: row for row, parts in enumerate(ROWS) for part in parts}
+# A service installs otelkit alone: no YAML, no model, no arithmetic of objectives.
+INSTRUMENT_MAY_IMPORT = {"errors", "names", "events"}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_parts(path: Path) -> set[str]:
+    """The parts of otelkit that a module imports, wherever in its text the import stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = ("otelkit", *path.relative_to(PACKAGE).parts)[: -node.level]
+            modules = [".".join((*base, *(node.module or "").split("."))).rstrip(".")]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        else:
+            continue
+        for module in modules:
+            names = module.split(".")
+            if names[0] != "otelkit":
+                continue
+            aliases = [alias.name for alias in node.names]
+            found.update(names[1:2] or aliases)
+    return found
+
+
+MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_down_and_siblings_import_no_sibling(path: Path) -> None:
+    part = part_of(path)
+    assert part in ROW, f"{path} belongs to no layer; give {part!r} a row in this test"
+    others = imported_parts(path) - {part}
+    allowed = {name for name, row in ROW.items() if row < ROW[part]}
+    if part == "instrument":
+        allowed = INSTRUMENT_MAY_IMPORT
+    assert others <= allowed, f"{part} imports {sorted(others - allowed)}"
+
+
+def test_the_package_itself_imports_only_what_a_service_uses() -> None:
+    assert imported_parts(PACKAGE / "__init__.py") <= {"instrument", "events", "errors"}
