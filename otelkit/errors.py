@@ -27,8 +27,8 @@ class OtelkitError(Exception):
 class Problem:
     """One mistake in a file.
 
-    ``line`` and ``column`` count from 1. ``path`` is where in the document (``objectives[2].target``,
-    empty for the document itself), ``source`` the text of the line.
+    ``line`` and ``column`` count from 1. ``path`` is where in the document it lies
+    (``objectives[2].target``, empty for the document itself), ``source`` the text of the line.
     """
 
     file: str

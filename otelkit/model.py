@@ -71,7 +71,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The statuses that an order goes through. ``tiers`` is never empty; the last is the default."""
+    """The statuses of an order. ``tiers`` is never empty; the last is the default."""
 
     name: str
     owner: str

@@ -18,7 +18,7 @@ Emitter = Literal["service", "collector"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric as it stands on ``/metrics``: counters carry ``_total``, durations are in seconds."""
+    """A metric as it stands on ``/metrics``: counters end in ``_total``, durations are seconds."""
 
     name: str
     kind: Kind

@@ -1,0 +1,229 @@
+"""Business time: deadlines that count only the hours in which a calendar is open.
+
+Time is a table. A calendar is a sorted list of open intervals in UTC with prefix sums, so that
+"16 business hours after t" is a bisection and clock changes are exact. All instants are Unix
+seconds as floats.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cache
+from itertools import accumulate
+from typing import Final, Protocol
+from zoneinfo import ZoneInfo
+
+from otelkit.model import Calendar
+
+HORIZON_YEARS: Final = 20
+"""A deadline further away than this is a mistake; the search for it ends in a ``ValueError``."""
+_DAY: Final = timedelta(days=1)
+
+
+class BusinessTime(Protocol):
+    """What a clock needs to know of a calendar."""
+
+    def add(self, at: float, seconds: float) -> float:
+        """The instant at which ``seconds`` of open time have passed since ``at``."""
+
+    def add_days(self, at: float, days: int) -> float:
+        """The same time of day, ``days`` open days on, moved into that day's hours."""
+
+    def elapsed(self, start: float, end: float) -> float:
+        """Open seconds between two instants; zero if ``end`` is not after ``start``."""
+
+    def is_open(self, at: float) -> bool:
+        """Whether the calendar is open at this instant."""
+
+
+class Always:
+    """Wall-clock time: open at every instant."""
+
+    def add(self, at: float, seconds: float) -> float:
+        return at + seconds
+
+    def add_days(self, at: float, days: int) -> float:
+        return at + days * 86400.0
+
+    def elapsed(self, start: float, end: float) -> float:
+        return max(end - start, 0.0)
+
+    def is_open(self, at: float) -> bool:
+        return True
+
+
+ALWAYS: Final[BusinessTime] = Always()
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Open intervals of the years ``first`` to ``last``, both whole.
+
+    ``before[i]`` is the open time of all intervals before ``starts[i]``.
+    """
+
+    first: int
+    last: int
+    starts: list[float]
+    ends: list[float]
+    before: list[float]
+
+    def position(self, at: float) -> float:
+        """Open seconds between the beginning of the table and ``at``."""
+        index = bisect_right(self.starts, at) - 1
+        if index < 0:
+            return 0.0
+        return self.before[index] + min(at, self.ends[index]) - self.starts[index]
+
+
+class Hours:
+    """Open hours of one :class:`otelkit.model.Calendar`.
+
+    Years are added to its table when somebody asks beyond it; a table is replaced whole, so that
+    threads may share a calendar.
+    """
+
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
+        self._zone = ZoneInfo(calendar.timezone)
+        self._table: _Table | None = None
+
+    def add(self, at: float, seconds: float) -> float:
+        if seconds <= 0:
+            return at
+        first = last = self._year(at)
+        while True:
+            table = self._covering(first, last)
+            goal = table.position(at) + seconds
+            index = bisect_left(table.before, goal) - 1
+            if (
+                table.starts
+                and goal <= table.before[index] + table.ends[index] - table.starts[index]
+            ):
+                return table.starts[index] + goal - table.before[index]
+            last = self._further(last, first)
+
+    def add_days(self, at: float, days: int) -> float:
+        start = self._next_open(at)
+        local = datetime.fromtimestamp(start, self._zone)
+        day, left = local.date(), days
+        while left:
+            day += _DAY
+            if self._opens(day):
+                left -= 1
+            elif day.year - local.year > HORIZON_YEARS:
+                raise ValueError(self._too_far())
+        return self._within(day, local)
+
+    def elapsed(self, start: float, end: float) -> float:
+        if end <= start:
+            return 0.0
+        table = self._covering(self._year(start), self._year(end))
+        return table.position(end) - table.position(start)
+
+    def is_open(self, at: float) -> bool:
+        table = self._covering(self._year(at), self._year(at))
+        index = bisect_right(table.starts, at) - 1
+        return index >= 0 and at < table.ends[index]
+
+    def _next_open(self, at: float) -> float:
+        first = last = self._year(at)
+        while True:
+            table = self._covering(first, last)
+            index = bisect_right(table.ends, at)
+            if index < len(table.starts):
+                return max(at, table.starts[index])
+            last = self._further(last, first)
+
+    def _within(self, day: date, local: datetime) -> float:
+        """The time of day of ``local`` on another day, moved into the hours of that day."""
+        intervals = [_instants(day, span, self._zone) for span in self._spans(day)]
+        wanted = datetime.combine(day, local.timetz()).timestamp()
+        for start, end in intervals:
+            if wanted <= end:
+                return max(wanted, start)
+        return intervals[-1][1]
+
+    def _year(self, at: float) -> int:
+        return datetime.fromtimestamp(at, self._zone).year
+
+    def _further(self, last: int, first: int) -> int:
+        if last - first >= HORIZON_YEARS:
+            raise ValueError(self._too_far())
+        return last + 1
+
+    def _too_far(self) -> str:
+        name = self._calendar.name
+        return f"calendar {name!r} does not open often enough within {HORIZON_YEARS} years"
+
+    def _covering(self, first: int, last: int) -> _Table:
+        """A table that holds these years and one on each side."""
+        table = self._table
+        if table is None or not table.first < first <= last < table.last:
+            low, high = first - 1, last + 1
+            if table is not None:
+                low, high = min(low, table.first), max(high, table.last)
+            table = self._table = self._build(low, high)
+        return table
+
+    def _build(self, first: int, last: int) -> _Table:
+        intervals: list[tuple[float, float]] = []
+        day, end = date(first, 1, 1), date(last, 12, 31)
+        closed = _closed_days(self._calendar, first, last)
+        while day <= end:
+            if not closed(day):
+                spans = self._calendar.hours[day.weekday()]
+                intervals.extend(_instants(day, span, self._zone) for span in spans)
+            day += _DAY
+        # An hour that a clock change skips has its end before its start.
+        intervals = [(start, end) for start, end in intervals if start < end]
+        starts = [start for start, _ in intervals]
+        ends = [end for _, end in intervals]
+        before = list(accumulate((end - start for start, end in intervals), initial=0.0))[:-1]
+        return _Table(first, last, starts, ends, before)
+
+    def _spans(self, day: date) -> tuple[tuple[int, int], ...]:
+        if _closed_days(self._calendar, day.year, day.year)(day):
+            return ()
+        return self._calendar.hours[day.weekday()]
+
+    def _opens(self, day: date) -> bool:
+        return bool(self._spans(day))
+
+
+def build(calendar: Calendar) -> BusinessTime:
+    """The business time of a calendar; one that is open around the clock costs nothing."""
+    around_the_clock = all(day == ((0, 1440),) for day in calendar.hours)
+    if around_the_clock and calendar.holidays is None and not calendar.closed:
+        return ALWAYS
+    return Hours(calendar)
+
+
+def _instants(day: date, span: tuple[int, int], zone: ZoneInfo) -> tuple[float, float]:
+    return _instant(day, span[0], zone), _instant(day, span[1], zone)
+
+
+def _instant(day: date, minutes: int, zone: ZoneInfo) -> float:
+    if minutes == 1440:
+        day, minutes = day + _DAY, 0
+    local = datetime(day.year, day.month, day.day, minutes // 60, minutes % 60, tzinfo=zone)
+    return local.timestamp()
+
+
+def _closed_days(calendar: Calendar, first: int, last: int) -> Callable[[date], bool]:
+    country = calendar.holidays
+    if country is None:
+        return calendar.closed.__contains__
+    years = {year: _holidays(country, year) for year in range(first, last + 1)}
+    return lambda day: day in calendar.closed or day in years[day.year]
+
+
+@cache
+def _holidays(country: str, year: int) -> frozenset[date]:
+    """The dates alone: names and languages of holidays are nobody's business here."""
+    import holidays
+
+    return frozenset(holidays.country_holidays(country, years=year))

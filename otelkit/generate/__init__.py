@@ -1,0 +1,1 @@
+"""SLA model to rules, proofs, dashboards and routes: pure, and one writer."""

@@ -1,0 +1,104 @@
+"""Every file that is generated from an SLA file, by its path below the output folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from otelkit.generate import alerts, budget, health, proofs, raw, sli, stack
+from otelkit.generate.dashboards import dashboards
+from otelkit.generate.proof import Test, proof_file
+from otelkit.generate.rule import Group, Rule, rule_file
+from otelkit.model import Sla
+
+RULES = "alert_rules"
+PROOFS = "proofs"
+DASHBOARDS = "dashboards"
+DEPLOY = "collectors"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFile:
+    """One group of rules in a file of its own, and the tests that prove it.
+
+    A file for each objective keeps a change small to review, and lets a proof load the rules of
+    its objective alone and put series in the place of the events that they read.
+    """
+
+    group: Group
+    purpose: str
+    tests: tuple[Test, ...]
+
+
+def files(sla: Sla, source: str, *, whole_stack: bool = False) -> dict[str, str]:
+    """Path to text, in a fixed order. ``source`` is the SLA file's name, for the headers.
+
+    ``whole_stack`` adds a prometheus.yml and an alertmanager.yml of their own, for those who have
+    none to merge the fragments into.
+    """
+    found = {
+        **_rules(sla, source),
+        **_dashboards(sla),
+        f"{DEPLOY}/{sla.system}.scrape.yml": stack.scrape_jobs(sla, source),
+        f"{DEPLOY}/{sla.system}.routes.yml": stack.routes(sla, source),
+    }
+    if whole_stack:
+        found[f"{DEPLOY}/prometheus.yml"] = stack.prometheus(sla, source)
+        found[f"{DEPLOY}/alertmanager.yml"] = stack.alertmanager(sla, source)
+    return found
+
+
+def rule_files(sla: Sla) -> tuple[RuleFile, ...]:
+    """The rules of an SLA file: events first, then each objective, then what watches them all."""
+    measured = tuple(_measured(sla))
+    watched = tuple(file.group.name for file in measured)
+    watching = RuleFile(
+        health.group(sla, watched),
+        "Alerts about missing data, a stale collector and rules that stand still.",
+        tuple(proofs.health(sla, watched)),
+    )
+    return (*measured, watching)
+
+
+def _measured(sla: Sla) -> Iterator[RuleFile]:
+    events = sli.group(sla)
+    if events.rules:
+        yield RuleFile(
+            health.with_heartbeat(sla, events),
+            "The events of each objective: what the budgets count.",
+            tuple(raw.tests(sla)),
+        )
+    for objective in sla.objectives:
+        rules: tuple[Rule, ...] = (
+            *budget.recordings(sla, objective),
+            *alerts.alerts(sla, objective),
+        )
+        yield RuleFile(
+            health.with_heartbeat(sla, Group(f"otelkit.{sla.system}.{objective.name}", rules)),
+            f"The budget and the alerts of {objective.name}.",
+            tuple(proofs.objective(sla, objective)),
+        )
+
+
+def _rules(sla: Sla, source: str) -> dict[str, str]:
+    found = {}
+    for file in rule_files(sla):
+        stem = file.group.name.removeprefix("otelkit.")
+        rules = f"{RULES}/{stem}.rules.yml"
+        found[rules] = rule_file(file.group, source=source, purpose=file.purpose)
+        if file.tests:
+            found[f"{PROOFS}/{stem}.test.yml"] = proof_file(
+                file.tests,
+                f"../{rules}",
+                source=source,
+                purpose=f"Proves {rules}; run it with: promtool test rules",
+            )
+    return found
+
+
+def _dashboards(sla: Sla) -> dict[str, str]:
+    return {
+        f"{DASHBOARDS}/{name}": json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+        for name, dashboard in dashboards(sla).items()
+    }

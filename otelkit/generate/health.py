@@ -1,0 +1,156 @@
+"""No silent green: alerts for objectives without data, and for those who watch them.
+
+They read little, and stand in a rule file of their own: a group that no longer evaluates cannot
+say so itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from otelkit import names
+from otelkit.generate.alerts import labels_of
+from otelkit.generate.annotations import alert_annotations
+from otelkit.generate.rule import Alert, Group, Recording, matchers
+from otelkit.generate.sli import identity
+from otelkit.model import QueueLimit, Sla
+
+STALE_SECONDS: Final = 120
+"""Twenty-four default ticks of the collector. Younger than that is a pause, not a stop."""
+SILENCE: Final = "10m"
+"""Twice the five minutes for which Prometheus itself takes an old sample for a present one."""
+
+
+def with_heartbeat(sla: Sla, group: Group) -> Group:
+    """The group with a last recording, by which it shows that it is still being evaluated."""
+    beat = Recording(
+        names.RULES_EVALUATED,
+        "vector(time())",
+        heartbeat_labels(sla, group.name),
+        "When this group was last evaluated; RulesNotEvaluating reads it from another group.",
+    )
+    return Group(group.name, (*group.rules, beat))
+
+
+def heartbeat_labels(sla: Sla, group_name: str) -> dict[str, str]:
+    """The labels of a group's heartbeat."""
+    return {
+        "system": sla.system,
+        "environment": names.DEFAULT_ENVIRONMENT,
+        "rule_group": group_name,
+    }
+
+
+def watches_orders(sla: Sla) -> bool:
+    """Whether the file needs a collector at all."""
+    return bool(sla.clocks or sla.queue_limits)
+
+
+def group(sla: Sla, watched: Sequence[str]) -> Group:
+    """The alerts about missing data, a stale collector and groups that stand still.
+
+    ``watched`` are the names of the groups that have a heartbeat.
+    """
+    alerts = [*_no_data(sla)]
+    if watches_orders(sla):
+        alerts.append(_collector_stale(sla))
+    alerts.append(_rules_not_evaluating(sla, watched))
+    return Group(f"otelkit.{sla.system}.health", tuple(alerts))
+
+
+def _no_data(sla: Sla) -> Iterator[Alert]:
+    for objective in sla.objectives:
+        if isinstance(objective, QueueLimit):
+            series = names.DLQ_MESSAGES.name + matchers(
+                {"system": sla.system, "queue": objective.queue.name}
+            )
+        else:
+            series = f"{names.TOTAL}5m" + matchers(identity(sla, objective.name))
+        yield Alert(
+            names.ALERT_OBJECTIVE_NO_DATA,
+            f"absent_over_time({series}[{SILENCE}])",
+            labels_of(sla, objective, names.SEVERITY_TICKET),
+            alert_annotations(
+                sla,
+                names.ALERT_OBJECTIVE_NO_DATA,
+                dashboard=names.DASHBOARD_OVERVIEW,
+                variables={"objective": objective.name},
+                summary=f"No data for {objective.name}",
+                description=(
+                    f"Nothing has been measured for {SILENCE}. Is what it measures being scraped, "
+                    "under the names and labels of the SLA file?"
+                ),
+            ),
+            f"{objective.name}: nothing measured is not the same as nothing wrong.",
+            hold="5m",
+        )
+
+
+def _collector_stale(sla: Sla) -> Alert:
+    own = {"system": sla.system}
+    tick = names.COLLECTOR_TICK.name + matchers(own)
+    # A dead-letter queue that is away is its own objective's missing data, not a stale collector.
+    source = names.SOURCE_UP.name + matchers(own)[:-1] + ',source!~"dlq:.*"}'
+    labels = {
+        **own,
+        "environment": names.DEFAULT_ENVIRONMENT,
+        "severity": names.SEVERITY_PAGE,
+        "owner": collector_owner(sla),
+        **sla.labels,
+    }
+    return Alert(
+        names.ALERT_COLLECTOR_STALE,
+        f"time() - min(max by (shard) ({tick})) > {STALE_SECONDS}\n"
+        f"or max(absent({tick})) == 1\n"
+        f"or min(max by (source) ({source})) == 0",
+        labels,
+        alert_annotations(
+            sla,
+            names.ALERT_COLLECTOR_STALE,
+            dashboard=names.DASHBOARD_FLOW,
+            variables={},
+            summary=f"The order collector of {sla.system} is not up to date",
+            description=(
+                "It is not scraped, no longer looks for passed deadlines, or reads no order "
+                "events. What is known of orders and dead letters is old."
+            ),
+        ),
+        "The collector is gone, stands still, or has lost its source of events.",
+        hold="1m",
+    )
+
+
+def collector_owner(sla: Sla) -> str:
+    """Who answers for the collector: the owner of the first thing that it watches."""
+    watched = (*sla.clocks, *sla.queue_limits)
+    return watched[0].owner
+
+
+def _rules_not_evaluating(sla: Sla, watched: Sequence[str]) -> Alert:
+    labels = {
+        "system": sla.system,
+        "environment": names.DEFAULT_ENVIRONMENT,
+        "severity": names.SEVERITY_PAGE,
+        "owner": sla.objectives[0].owner,
+        **sla.labels,
+    }
+    beats = (names.RULES_EVALUATED + matchers(heartbeat_labels(sla, name)) for name in watched)
+    return Alert(
+        names.ALERT_RULES_NOT_EVALUATING,
+        "\nor ".join(f"absent_over_time({beat}[{SILENCE}])" for beat in beats),
+        labels,
+        alert_annotations(
+            sla,
+            names.ALERT_RULES_NOT_EVALUATING,
+            dashboard=names.DASHBOARD_OVERVIEW,
+            variables={},
+            summary=f"Rules of {sla.system} are not being evaluated",
+            description=(
+                f"The group {{{{ $labels.rule_group }}}} has recorded nothing for {SILENCE}. "
+                "Its alerts are silent, whatever happens."
+            ),
+        ),
+        "A group of rules has stopped, fails, or was never loaded.",
+        hold="5m",
+    )

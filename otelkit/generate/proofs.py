@@ -1,0 +1,308 @@
+"""Proofs: for every alert, a scenario in which it must fire and others in which it must not.
+
+They feed recorded events to the rules of one objective and expect alerts; :mod:`.raw` proves how
+the events come about. What they expect is what an objective promises in words (a full outage
+pages within a quarter of the window, the tenth breach pages and the ninth does not), not the
+output of the code that made the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from decimal import ROUND_CEILING, Decimal
+from typing import Final
+
+from otelkit import names
+from otelkit.generate.alerts import labels_of
+from otelkit.generate.health import collector_owner, heartbeat_labels, watches_orders
+from otelkit.generate.proof import Expect, Series, Test, fires, silent
+from otelkit.generate.said import Said, in_words, told
+from otelkit.generate.sli import identity
+from otelkit.model import BudgetObjective, Clock, NewBreaches, Objective, QueueLimit, Sla
+
+_RATE: Final = 3000
+"""Events in five minutes; enough that no gate on few events stands in the way."""
+_HEALTHY: Final = 120
+"""Minutes of good traffic before something happens: two whole hours on record."""
+_PAGE_WITHIN: Final = 20
+"""Minutes: a quarter of the first page's hour, and the five that a recording holds."""
+_RESET_WITHIN: Final = 65
+"""Minutes after recovery. The longest short window of a page is half an hour, and the last known
+burn rate counts for one hour where no traffic follows."""
+_MINUTE: Final = timedelta(minutes=1)
+
+
+def objective(sla: Sla, objective: Objective) -> Iterator[Test]:
+    """The tests of one objective's rules, by its kind."""
+    if isinstance(objective, BudgetObjective):
+        yield _outage_pages(sla, objective)
+        yield _long_outage_tickets(sla, objective)
+        yield _one_failure_is_silent(sla, objective)
+    if isinstance(objective, Clock):
+        for severity, threshold in objective.overdue.items():
+            yield _breaches_alert(sla, objective, severity, threshold)
+        if objective.at_risk is not None:
+            yield _risk_alerts(sla, objective)
+    if isinstance(objective, QueueLimit):
+        if objective.max_messages is not None:
+            yield _depth_alerts(sla, objective, objective.max_messages)
+        if objective.max_age is not None:
+            yield _age_alerts(sla, objective, objective.max_age)
+
+
+# --- budgets -------------------------------------------------------------------------------
+
+
+def _recorded(
+    sla: Sla, objective: Objective, bad: str, total: str, good: str
+) -> tuple[Series, ...]:
+    labels = identity(sla, objective.name)
+    return (
+        Series(f"{names.BAD}5m", labels, bad),
+        Series(f"{names.TOTAL}5m", labels, total),
+        Series(f"{names.GOOD}5m", labels, good),
+    )
+
+
+def _outage(sla: Sla, objective: Objective, minutes: int, after: int) -> tuple[Series, ...]:
+    """Healthy for two hours, then nothing but failures, then healthy again."""
+    up, down, again = _HEALTHY, minutes - 1, after
+    return _recorded(
+        sla,
+        objective,
+        bad=f"0x{up} {_RATE}x{down} 0x{again}",
+        total=f"{_RATE}x{up} {_RATE}x{down} {_RATE}x{again}",
+        good=f"{_RATE}x{up} 0x{down} {_RATE}x{again}",
+    )
+
+
+def _outage_pages(sla: Sla, objective: BudgetObjective) -> Test:
+    labels = labels_of(sla, objective, names.SEVERITY_PAGE)
+    alert, lasts = names.ALERT_ERROR_BUDGET_BURN, 30
+    return Test(
+        f"{objective.name}: an outage of {lasts} minutes pages, and the page ends",
+        _outage(sla, objective, lasts, _RESET_WITHIN + 5),
+        (
+            silent(alert, labels, _HEALTHY),
+            fires(alert, labels, _HEALTHY + _PAGE_WITHIN),
+            fires(alert, labels, _HEALTHY + lasts),
+            silent(alert, labels, _HEALTHY + lasts + _RESET_WITHIN),
+        ),
+    )
+
+
+def _long_outage_tickets(sla: Sla, objective: BudgetObjective) -> Test:
+    """A tenth of the budget opens a ticket; a young objective shows it in the next whole hour."""
+    budget = (1 - objective.target) * Decimal(objective.window / _MINUTE)
+    tenth = int((budget / 10).to_integral_value(ROUND_CEILING))
+    lasts = min(tenth, 18 * 60) + 65
+    labels = labels_of(sla, objective, names.SEVERITY_TICKET)
+    alert = names.ALERT_ERROR_BUDGET_BURN
+    return Test(
+        f"{objective.name}: a tenth of the budget opens a ticket",
+        _outage(sla, objective, lasts, 5),
+        (silent(alert, labels, _HEALTHY), fires(alert, labels, _HEALTHY + lasts)),
+    )
+
+
+def _one_failure_is_silent(sla: Sla, objective: BudgetObjective) -> Test:
+    """One failure among twelve requests an hour alarms nobody: at night that is all the traffic."""
+    labels = identity(sla, objective.name)
+    alert = names.ALERT_ERROR_BUDGET_BURN
+    after = 60
+    return Test(
+        f"{objective.name}: a lone failure in quiet traffic alarms nobody",
+        _recorded(
+            sla,
+            objective,
+            bad=f"0x{_HEALTHY} 1x4 0x{after}",
+            total=f"1x{_HEALTHY} 1x4 1x{after}",
+            good=f"1x{_HEALTHY} 0x4 1x{after}",
+        ),
+        tuple(silent(alert, labels, _HEALTHY + minute) for minute in (1, 5, 30, 60)),
+    )
+
+
+# --- orders --------------------------------------------------------------------------------
+
+
+def _breaches_alert(sla: Sla, clock: Clock, severity: str, threshold: NewBreaches) -> Test:
+    """The last breach of the threshold alerts at once and names orders; the one before does not."""
+    labels = labels_of(sla, clock, severity)
+    alert, span = names.ALERT_ORDERS_OVERDUE, in_words(threshold.within)
+    within = int(threshold.within / _MINUTE)
+    few, enough = 11, 11 + within + 10  # the few have left the window when enough arrive
+    bad = f"0x{few - 1} {threshold.count - 1}x4 0x{within + 4} {threshold.count}x4 0x{within + 10}"
+    order = {"system": sla.system, "objective": clock.name, "stage": clock.starts}
+    late = Series(names.ORDER_OVERDUE_DEADLINE.name, order | {"order_id": "A-1042"}, "60x600")
+    said = Said(
+        summary=f"Orders newly overdue on {clock.name}",
+        description=f"{threshold.count} new within {span}. Longest overdue: "
+        f"A-1042 in {clock.starts}.",
+        dashboard=names.DASHBOARD_FLOW,
+        variables=f"&var-process={clock.process.name}",
+    )
+    return Test(
+        f"{clock.name}: {threshold.count} new breaches within {span} lead to a {severity}",
+        (Series(f"{names.BAD}5m", identity(sla, clock.name), bad), late),
+        (
+            silent(alert, labels, few + 1),
+            silent(alert, labels, enough - 1),
+            fires(alert, labels, enough),
+            silent(alert, labels, enough + within + 6),
+        ),
+        (told(sla, alert, enough, labels, said),) if len(clock.overdue) == 1 else (),
+    )
+
+
+def _risk_alerts(sla: Sla, clock: Clock) -> Test:
+    """The first order at risk opens a ticket that says in which stage; it closes with the last."""
+    labels = labels_of(sla, clock, names.SEVERITY_TICKET) | {"stage": clock.starts}
+    alert = names.ALERT_ORDERS_AT_RISK
+    own = {"system": sla.system, "objective": clock.name, "stage": clock.starts}
+    series = Series(
+        names.ORDERS_AT_RISK.name, own | {"tier": clock.process.default_tier}, "0x5 2x5 0x5"
+    )
+    return Test(
+        f"{clock.name}: an order at risk opens a ticket",
+        (series,),
+        (silent(alert, labels, 5), fires(alert, labels, 6), silent(alert, labels, 12)),
+    )
+
+
+# --- dead letters --------------------------------------------------------------------------
+
+
+def _depth_alerts(sla: Sla, limit: QueueLimit, most: int) -> Test:
+    """One message over the limit opens a ticket that says where it came from."""
+    labels = labels_of(sla, limit, names.SEVERITY_TICKET) | {"queue": limit.queue.name}
+    alert = names.ALERT_DEAD_LETTERS
+    own = {"system": sla.system, "queue": limit.queue.name}
+    said = Said(
+        summary=f"Dead letters in {limit.queue.name}",
+        description=f"{most + 1} messages where {most} are allowed. Arrived since the collector "
+        "began: 7 from work (rejected).",
+        dashboard=names.DASHBOARD_FLOW,
+    )
+    return Test(
+        f"{limit.name}: more than {most} messages open a ticket",
+        (
+            Series(names.DLQ_MESSAGES.name, own, f"{most}x5 {most + 1}x5 {most}x5"),
+            Series(
+                names.DLQ_ARRIVALS.name,
+                own | {"source_queue": "work", "reason": "rejected"},
+                "7x20",
+            ),
+        ),
+        (silent(alert, labels, 5), fires(alert, labels, 6), silent(alert, labels, 12)),
+        (told(sla, alert, 6, labels, said),),
+    )
+
+
+def _age_alerts(sla: Sla, limit: QueueLimit, most: timedelta) -> Test:
+    """A message that is older than allowed pages until it is taken care of."""
+    labels = labels_of(sla, limit, names.SEVERITY_PAGE) | {"queue": limit.queue.name}
+    alert = names.ALERT_DEAD_LETTERS
+    own = {"system": sla.system, "queue": limit.queue.name}
+    # Arrived at minute 0; the first whole minute at which it is older than allowed.
+    late = int(most / _MINUTE) + 1
+    return Test(
+        f"{limit.name}: a message older than {in_words(most)} pages",
+        (Series(names.DLQ_OLDEST_MESSAGE.name, own, f"0x{late + 2} stale"),),
+        (
+            silent(alert, labels, late - 1),
+            fires(alert, labels, late),
+            silent(alert, labels, late + 4),
+        ),
+    )
+
+
+# --- health --------------------------------------------------------------------------------
+
+
+def health(sla: Sla, watched: Sequence[str]) -> Iterator[Test]:
+    """The tests of what watches the rest; ``watched`` are the groups that have a heartbeat."""
+    yield from (_no_data(sla, objective) for objective in sla.objectives)
+    if watches_orders(sla):
+        yield _collector_stops(sla)
+        yield _source_is_lost(sla)
+    yield from (_group_stops(sla, group) for group in watched)
+
+
+def _no_data(sla: Sla, objective: Objective) -> Test:
+    """Fifteen minutes without a sample are told; zero events are data."""
+    if isinstance(objective, QueueLimit):
+        own = {"system": sla.system, "queue": objective.queue.name}
+        series = Series(names.DLQ_MESSAGES.name, own, "0x20 stale _x40")
+    else:
+        series = Series(f"{names.TOTAL}5m", identity(sla, objective.name), "0x20 stale _x40")
+    labels = labels_of(sla, objective, names.SEVERITY_TICKET)
+    alert = names.ALERT_OBJECTIVE_NO_DATA
+    return Test(
+        f"{objective.name}: silence is told, no traffic is not",
+        (series,),
+        # Queue objectives share their metric; `queue` is a label that absent_over_time() keeps.
+        _told_once(alert, _absent_labels(sla, objective, labels), 20, 40),
+    )
+
+
+def _absent_labels(sla: Sla, objective: Objective, labels: Mapping[str, str]) -> dict[str, str]:
+    if isinstance(objective, QueueLimit):
+        return {**labels, "queue": objective.queue.name}
+    return {**identity(sla, objective.name), **labels}
+
+
+def _told_once(
+    alert: str, labels: Mapping[str, str], quiet: int, loud: int
+) -> tuple[Expect, Expect]:
+    return (silent(alert, labels, quiet), fires(alert, labels, loud))
+
+
+def _collector(sla: Sla, tick: str, up: str) -> tuple[Series, Series]:
+    own = {"system": sla.system}
+    return (
+        Series(names.COLLECTOR_TICK.name, own | {"shard": "0"}, tick),
+        Series(names.SOURCE_UP.name, own | {"source": "rabbitmq"}, up),
+    )
+
+
+def _stale_labels(sla: Sla) -> dict[str, str]:
+    return {
+        "system": sla.system,
+        "environment": names.DEFAULT_ENVIRONMENT,
+        "severity": names.SEVERITY_PAGE,
+        "owner": collector_owner(sla),
+        **sla.labels,
+    }
+
+
+def _collector_stops(sla: Sla) -> Test:
+    """Its last look at deadlines is three minutes old: it hangs, whether it is scraped or not."""
+    return Test(
+        "a collector that stands still is told",
+        _collector(sla, "0+60x20 1200x20", "1x40"),
+        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 20, 25),
+    )
+
+
+def _source_is_lost(sla: Sla) -> Test:
+    return Test(
+        "a collector that has lost its broker is told",
+        _collector(sla, "0+60x40", "1x20 0x20"),
+        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 20, 23),
+    )
+
+
+def _group_stops(sla: Sla, group: str) -> Test:
+    labels = {
+        **heartbeat_labels(sla, group),
+        "severity": names.SEVERITY_PAGE,
+        "owner": sla.objectives[0].owner,
+        **sla.labels,
+    }
+    return Test(
+        f"{group}: rules that stand still are told",
+        (Series(names.RULES_EVALUATED, heartbeat_labels(sla, group), "0+60x20 stale _x40"),),
+        _told_once(names.ALERT_RULES_NOT_EVALUATING, labels, 20, 40),
+    )

@@ -1,0 +1,52 @@
+"""Rules and rule files: what they hold, and how they read as YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from otelkit.generate import text
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording rule. ``comment`` says what the series means."""
+
+    record: str
+    expr: str
+    labels: Mapping[str, str]
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alerting rule. ``hold`` is its ``for:``, empty to fire at once."""
+
+    alert: str
+    expr: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    comment: str
+    hold: str = ""
+
+
+Rule = Recording | Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rules that are evaluated one after the other."""
+
+    name: str
+    rules: tuple[Rule, ...]
+
+
+def matchers(labels: Mapping[str, str]) -> str:
+    """Equality matchers as PromQL writes them, braces included."""
+    return "{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"
+
+
+def rule_file(group: Group, *, source: str, purpose: str) -> str:
+    """A Prometheus rule file of one group."""
+    return text.render("rules.yml.j2", source=source, purpose=purpose, group=group)

@@ -1,0 +1,43 @@
+"""What a proof expects an alert to say, put together without the templates that make it say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from otelkit import names
+from otelkit.generate.proof import ExpectAlert
+from otelkit.model import Sla
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The text of an alert as a person reads it; ``variables`` end the dashboard's address."""
+
+    summary: str
+    description: str
+    dashboard: str
+    variables: str = ""
+
+
+def told(sla: Sla, alert: str, minute: int, labels: Mapping[str, str], said: Said) -> ExpectAlert:
+    """Exactly one alert fires in this minute, with these labels and this text."""
+    annotations = {"summary": said.summary, "description": said.description}
+    if sla.links.runbook is not None:
+        annotations["runbook_url"] = sla.links.runbook.replace("{alert}", alert)
+    if sla.links.grafana is not None:
+        uid = names.dashboard_uid(sla.system, said.dashboard)
+        now = minute * 60_000
+        annotations["dashboard_url"] = (
+            f"{sla.links.grafana}/d/{uid}?from={now - 3_600_000}&to={now}{said.variables}"
+        )
+    return ExpectAlert(alert, minute, ((labels, annotations),))
+
+
+def in_words(duration: timedelta) -> str:
+    """A duration in its largest whole unit: ``90m``, ``1h``, ``15s``."""
+    seconds = round(duration.total_seconds())
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+    unit = next(name for name, size in units.items() if seconds % size == 0)
+    return f"{seconds // units[unit]}{unit}"

@@ -1,0 +1,77 @@
+"""What Prometheus and Alertmanager need to know: scrape jobs, routes, inhibition.
+
+Alertmanager cannot include files, so its part comes as a fragment to merge, or as a whole file.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from otelkit import names
+from otelkit.generate import text
+from otelkit.generate.health import watches_orders
+from otelkit.model import Clock, QueueLimit, Sla
+
+COLLECTOR_JOB: Final = "otelkit-collector"
+PORT: Final = 9464
+"""Default port of the OpenTelemetry Prometheus exporter, by its specification."""
+COLLECTOR_PORT: Final = 9465
+_FROM_COLLECTOR: Final = (
+    names.ALERT_ORDERS_OVERDUE,
+    names.ALERT_ORDERS_AT_RISK,
+    names.ALERT_DEAD_LETTERS,
+)
+
+
+def scrape_jobs(sla: Sla, source: str) -> str:
+    """Scrape jobs for the services that otelkit instruments, and for the collector."""
+    return text.render("scrape.yml.j2", source=source, jobs=_jobs(sla))
+
+
+def routes(sla: Sla, source: str) -> str:
+    """A fragment of an Alertmanager configuration: routes, inhibition, receivers."""
+    return text.render("routes.yml.j2", source=source, **_routing(sla))
+
+
+def prometheus(sla: Sla, source: str) -> str:
+    """A whole prometheus.yml, to be started from the folder it stands in."""
+    return text.render("prometheus.yml.j2", source=source, system=sla.system, jobs=_jobs(sla))
+
+
+def alertmanager(sla: Sla, source: str) -> str:
+    """A whole alertmanager.yml; its receivers still notify nobody."""
+    return text.render("alertmanager.yml.j2", source=source, **_routing(sla))
+
+
+def _jobs(sla: Sla) -> list[dict[str, Any]]:
+    jobs = [
+        {"name": service.match["job"], "target": f"{name}:{PORT}"}
+        for name, service in sla.services.items()
+        if not service.foreign and "job" in service.match
+    ]
+    if watches_orders(sla):
+        jobs.append({"name": COLLECTOR_JOB, "target": f"{COLLECTOR_JOB}:{COLLECTOR_PORT}"})
+    return jobs
+
+
+def _routing(sla: Sla) -> dict[str, Any]:
+    by_severity = [
+        {"owner": owner.name, "severity": severity, "receiver": receiver}
+        for owner in sla.owners.values()
+        for severity, receiver in (
+            (names.SEVERITY_PAGE, owner.page),
+            (names.SEVERITY_TICKET, owner.ticket),
+        )
+    ]
+    collected = [o.name for o in sla.objectives if isinstance(o, (Clock, QueueLimit))]
+    return {
+        "system": sla.system,
+        "routes": by_severity,
+        "receivers": list(dict.fromkeys(route["receiver"] for route in by_severity)),
+        "collected": "|".join(collected),
+        "stale": names.ALERT_COLLECTOR_STALE,
+        "from_collector": "|".join(_FROM_COLLECTOR),
+        "no_data": names.ALERT_OBJECTIVE_NO_DATA,
+        "page": names.SEVERITY_PAGE,
+        "ticket": names.SEVERITY_TICKET,
+    }

@@ -1,0 +1,36 @@
+"""Templates: the one way in which generated text comes about."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(template: str, **values: object) -> str:
+    """The text of a template in ``templates/``; a value that is missing is an error."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("otelkit.generate"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - the output is YAML, where `quoted` below does the escaping
+    )
+    environment.filters["quoted"] = quoted
+    return environment
+
+
+def quoted(value: Any) -> str:
+    """A scalar as a double-quoted YAML string, which JSON's strings are."""
+    return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,27 @@
+"""An SLA file as text becomes :class:`otelkit.model.Sla`, or all that is wrong with it.
+
+The only part of otelkit that knows YAML. Parsing is one way: text, located tree
+(:mod:`.document`), fields (:mod:`.reader`), values (:mod:`.quantities`), dataclasses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from otelkit.model import Sla
+
+
+def load(path: Path) -> Sla:
+    """The SLA file at ``path``. Raises :class:`~otelkit.errors.SpecError` with every problem."""
+    from otelkit.spec.file import load as load_file
+
+    return load_file(path)
+
+
+def loads(text: str, file: str) -> Sla:
+    """The SLA file with this text; ``file`` is the name to use in problems."""
+    from otelkit.spec.file import loads as load_text
+
+    return load_text(text, file)

@@ -1,0 +1,119 @@
+"""YAML as a tree of located text: no types are guessed, ``NO`` is Norway and ``10:00`` a time.
+
+Anchors and aliases are refused, and so is nesting that no SLA file has: what is left cannot grow
+beyond the text it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+MAX_DEPTH: Final = 30
+"""Levels of nesting; a whole SLA file needs six."""
+MAX_BYTES: Final = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the file; both count from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    mark: Mark
+    text: str
+    plain: bool
+    """Not quoted: an empty plain scalar is a value left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    mark: Mark
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    mark: Mark
+    pairs: tuple[tuple[Scalar, Node], ...]
+
+
+Node = Scalar | Sequence | Mapping
+
+
+class DocumentError(Exception):
+    """The text is no YAML document that can be used; says where and what to do."""
+
+    def __init__(self, mark: Mark, message: str) -> None:
+        super().__init__(message)
+        self.mark = mark
+
+
+def parse(text: str) -> Node:
+    """The one document of a YAML text. Raises :class:`DocumentError`."""
+    try:
+        return _parse(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = _mark(mark) if mark is not None else Mark(1, 1)
+        raise DocumentError(place, f"this is not YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        what = str(error).splitlines()[0]
+        raise DocumentError(Mark(1, 1), f"this is not YAML: {what}") from error
+
+
+def _parse(text: str) -> Node:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    events = iter(yaml.parse(text, Loader=loader))
+    for event in events:
+        if isinstance(event, yaml.StreamEndEvent):
+            raise DocumentError(
+                Mark(1, 1), "the file is empty; `otelkit init` writes one to start from"
+            )
+        if isinstance(event, yaml.DocumentStartEvent):
+            break
+    node = _node(next(events), events, 0)
+    next(events)  # the end of the document
+    after = next(events)
+    if not isinstance(after, yaml.StreamEndEvent):
+        raise DocumentError(
+            _mark(after.start_mark), "a second document begins here; write one document a file"
+        )
+    return node
+
+
+def _node(event: Any, events: Iterator[Any], depth: int) -> Node:
+    mark = _mark(event.start_mark)
+    if depth > MAX_DEPTH:
+        raise DocumentError(mark, f"nested more than {MAX_DEPTH} levels deep; write it flatter")
+    if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+        raise DocumentError(mark, "anchors and aliases are not read; write the value out")
+    if isinstance(event, yaml.ScalarEvent):
+        return Scalar(mark, event.value, event.style is None)
+    if isinstance(event, yaml.SequenceStartEvent):
+        return Sequence(mark, tuple(_items(events, depth)))
+    return Mapping(mark, tuple(_pairs(events, depth)))
+
+
+def _items(events: Iterator[Any], depth: int) -> Iterator[Node]:
+    while not isinstance(event := next(events), yaml.SequenceEndEvent):
+        yield _node(event, events, depth + 1)
+
+
+def _pairs(events: Iterator[Any], depth: int) -> Iterator[tuple[Scalar, Node]]:
+    while not isinstance(event := next(events), yaml.MappingEndEvent):
+        key = _node(event, events, depth + 1)
+        if not isinstance(key, Scalar):
+            raise DocumentError(key.mark, "a key has to be a word; quote it if it holds brackets")
+        yield key, _node(next(events), events, depth + 1)
+
+
+def _mark(mark: Any) -> Mark:
+    return Mark(mark.line + 1, mark.column + 1)

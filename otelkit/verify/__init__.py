@@ -1,0 +1,1 @@
+"""Verdicts on what was generated, from the tools that will read it."""

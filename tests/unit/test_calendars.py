@@ -1,0 +1,113 @@
+"""Business time, against a walk minute by minute through the local calendar."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otelkit.calendars import ALWAYS, build
+from otelkit.model import Calendar
+
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC")
+WORKDAY = ((540, 1080),)
+
+
+def weekdays(zone: str, **more: object) -> Calendar:
+    hours = (WORKDAY,) * 5 + ((), ())
+    return Calendar("c", zone, hours, **more)  # type: ignore[arg-type]
+
+
+def unix(text: str, zone: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
+
+
+def is_open_by_the_clock(calendar: Calendar, at: float) -> bool:
+    """What a person with a wall calendar and a watch would say."""
+    local = datetime.fromtimestamp(at, ZoneInfo(calendar.timezone))
+    minute = local.hour * 60 + local.minute
+    spans = calendar.hours[local.weekday()]
+    return local.date() not in calendar.closed and any(a <= minute < b for a, b in spans)
+
+
+@st.composite
+def calendars(draw: st.DrawFn) -> Calendar:
+    hours = []
+    for _ in range(7):
+        edges = sorted(draw(st.sets(st.integers(0, 96), max_size=6)))
+        pairs = zip(edges[::2], edges[1::2], strict=False)
+        hours.append(tuple((15 * start, 15 * end) for start, end in pairs))
+    if not any(hours):
+        hours[2] = WORKDAY
+    closed = draw(st.frozensets(st.dates(date(2026, 1, 1), date(2026, 12, 31)), max_size=20))
+    return Calendar("c", draw(st.sampled_from(ZONES)), tuple(hours), None, closed)
+
+
+INSTANTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31)).map(
+    lambda at: at.replace(tzinfo=UTC, second=0, microsecond=0).timestamp()
+)
+
+
+@given(calendars(), INSTANTS, st.integers(1, 60 * 60 * 100))
+def test_a_deadline_is_as_far_away_as_it_was_set(calendar: Calendar, at: float, d: int) -> None:
+    time = build(calendar)
+    assert time.elapsed(at, time.add(at, d)) == pytest.approx(d, abs=1e-3)
+
+
+@given(calendars(), INSTANTS, st.integers(0, 300_000), st.integers(0, 300_000))
+def test_a_longer_allowance_never_ends_sooner(
+    calendar: Calendar, at: float, a: int, b: int
+) -> None:
+    time = build(calendar)
+    short, long = sorted((a, b))
+    assert time.add(at, short) <= time.add(at, long)
+
+
+@settings(max_examples=40, deadline=None)
+@given(calendars(), INSTANTS, st.integers(1, 5 * 24 * 60))
+def test_elapsed_equals_a_walk_minute_by_minute(calendar: Calendar, at: float, n: int) -> None:
+    walked = 60 * sum(is_open_by_the_clock(calendar, at + 60 * i) for i in range(n))
+    time = build(calendar)
+    assert time.elapsed(at, at + 60 * n) == walked
+    assert time.is_open(at) == is_open_by_the_clock(calendar, at)
+
+
+def test_sixteen_hours_over_the_berlin_change_of_clocks() -> None:
+    time = build(weekdays("Europe/Berlin"))
+    start = unix("2026-03-27T15:00", "Europe/Berlin")
+    assert time.add(start, 16 * 3600) == unix("2026-03-31T13:00", "Europe/Berlin")
+
+
+def test_holidays_and_closed_days_are_not_counted() -> None:
+    time = build(weekdays("Europe/Berlin", holidays="DE", closed=frozenset({date(2026, 12, 28)})))
+    start = unix("2026-12-24T17:00", "Europe/Berlin")  # then Christmas, a weekend, a closed Monday
+    assert time.add(start, 2 * 3600) == unix("2026-12-29T10:00", "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("start", "days", "deadline"),
+    [
+        ("2026-11-20T15:00", 5, "2026-11-27T15:00"),
+        ("2026-11-21T12:00", 1, "2026-11-24T09:00"),  # Saturday counts as Monday's opening
+        ("2026-11-20T15:00", 1, "2026-11-23T15:00"),
+    ],
+)
+def test_business_days_keep_the_time_of_day(start: str, days: int, deadline: str) -> None:
+    time = build(weekdays("Europe/Berlin"))
+    assert time.add_days(unix(start, "Europe/Berlin"), days) == unix(deadline, "Europe/Berlin")
+
+
+def test_a_deadline_beyond_the_horizon_is_refused_with_a_sentence() -> None:
+    rare = Calendar("rare", "UTC", (((0, 1),), (), (), (), (), (), ()))
+    with pytest.raises(ValueError, match="calendar 'rare' does not open often enough"):
+        build(rare).add(0.0, timedelta(days=3650).total_seconds())
+
+
+def test_a_calendar_that_never_closes_is_wall_clock_time() -> None:
+    around = Calendar("a", "Europe/Berlin", (((0, 1440),),) * 7)
+    assert build(around) is ALWAYS
+    assert ALWAYS.add(10.0, 5.0) == 15.0
+    assert ALWAYS.elapsed(10.0, 5.0) == 0.0
