@@ -1,0 +1,1 @@
+"""A shop of three processes, its SLA file, and the demo that runs them."""

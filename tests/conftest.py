@@ -1,0 +1,86 @@
+"""Servers for tests: RabbitMQ once a session, the others once for whoever asks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NoReturn, TypeVar
+from uuid import uuid4
+
+import pytest
+
+from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, Server
+
+S = TypeVar("S", bound=Server)
+StartPrometheus = Callable[..., Prometheus]
+StartAlertmanager = Callable[[str], Alertmanager]
+
+
+def missing(error: MissingServerError) -> NoReturn:
+    """Skips the test on a machine without the server; in CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(str(error))
+    pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """A broker that all tests share: use ``vhost`` for a space of your own, never stop this one."""
+    try:
+        broker = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
+    except MissingServerError as error:
+        missing(error)
+    with broker:
+        yield broker
+
+
+@pytest.fixture
+def vhost(rabbitmq: RabbitMQ) -> str:
+    """AMQP URL of an empty virtual host."""
+    return rabbitmq.vhost(f"test-{uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def own_rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
+    """A broker for a test that stops it."""
+    try:
+        broker = RabbitMQ(tmp_path / "rabbitmq")
+    except MissingServerError as error:
+        missing(error)
+    with broker:
+        yield broker
+
+
+@pytest.fixture
+def start_prometheus(tmp_path: Path) -> Iterator[StartPrometheus]:
+    """``start_prometheus(config, files)`` starts an empty Prometheus; it ends with the test."""
+    with ExitStack() as stack:
+
+        def start(config: str, files: dict[str, str] | None = None) -> Prometheus:
+            folder = tmp_path / f"prometheus-{uuid4().hex[:8]}"
+            return enter(stack, lambda: Prometheus(folder, config, files))
+
+        yield start
+
+
+@pytest.fixture
+def start_alertmanager(tmp_path: Path) -> Iterator[StartAlertmanager]:
+    """``start_alertmanager(config)`` starts an empty Alertmanager; it ends with the test."""
+    with ExitStack() as stack:
+
+        def start(config: str) -> Alertmanager:
+            folder = tmp_path / f"alertmanager-{uuid4().hex[:8]}"
+            return enter(stack, lambda: Alertmanager(folder, config))
+
+        yield start
+
+
+def enter(stack: ExitStack, make: Callable[[], S]) -> S:
+    try:
+        server = make()
+    except MissingServerError as error:
+        missing(error)
+    stack.enter_context(server)
+    return server
