@@ -1,0 +1,62 @@
+"""Observability and SLA control for orders that travel through several systems.
+
+A service imports this package and needs nothing below it::
+
+    import otelkit
+
+    otelkit.init(service="crm", events="amqp://...")
+
+    @otelkit.observe
+    def price(model): ...
+
+    with otelkit.order("A-1042", tier="vip") as order:
+        price(model)
+        order.moved_to("priced")
+
+Names are loaded when they are first used, so that the command line, which shares this package,
+does not wait for the telemetry SDK.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otelkit.instrument import pika
+    from otelkit.instrument.http import ASGIMiddleware
+    from otelkit.instrument.observe import observe
+    from otelkit.instrument.orders import Order, current_order, order
+    from otelkit.instrument.telemetry import Telemetry, init
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ASGIMiddleware",
+    "Order",
+    "Telemetry",
+    "__version__",
+    "current_order",
+    "init",
+    "observe",
+    "order",
+    "pika",
+]
+
+_HOMES = {
+    "ASGIMiddleware": "http",
+    "Order": "orders",
+    "Telemetry": "telemetry",
+    "current_order": "orders",
+    "init": "telemetry",
+    "observe": "observe",
+    "order": "orders",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "pika":
+        return import_module("otelkit.instrument.pika")
+    if name in _HOMES:
+        return getattr(import_module(f"otelkit.instrument.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'otelkit' has no attribute {name!r}")

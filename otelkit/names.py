@@ -9,6 +9,7 @@ OpenTelemetry semantic convention with dots turned into underscores.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -241,13 +242,36 @@ ATTR_ORDER_STAGE: Final = "order.stage"
 ATTR_ORDER_TIER: Final = "order.tier"
 ATTR_ORDER_PARTNER: Final = "order.partner"
 
+# --- log records of the collector ----------------------------------------------------------
+
+COLLECTOR_SERVICE: Final = "otelkit-collector"
+"""The collector's own ``service.name``."""
+
+ATTR_EVENT_NAME: Final = "event.name"
+EVENT_ORDER_MOVED: Final = "order.moved"
+EVENT_ORDER_OVERDUE: Final = "order.overdue"
+ATTR_OVERDUE_SECONDS: Final = "overdue_seconds"
+ATTR_OBJECTIVE: Final = "objective"
+ATTR_SYSTEM: Final = "system"
+"""An ``order.overdue`` record carries ``system``, ``objective``, ``order.id``, ``order.process``,
+``order.stage`` and ``overdue_seconds``, how long the order is past its deadline."""
+
+
+def log_label(attribute: str) -> str:
+    """The name under which Loki keeps an attribute: its label names hold no dots."""
+    return attribute.replace(".", "_")
+
+
 # --- messaging -----------------------------------------------------------------------------
 
 ORDERS_EXCHANGE: Final = "otelkit.orders"
 """Durable topic exchange that services publish order events to; routing key: the process."""
 
 ORDERS_QUEUE: Final = "otelkit.orders"
-"""Durable quorum queue from which the collector reads them."""
+"""Durable quorum queue from which the collector reads them, in order, one collector at a time."""
+
+ORDERS_QUEUE_ARGUMENTS: Final = {"x-queue-type": "quorum", "x-single-active-consumer": True}
+"""Both ends declare the queue, and RabbitMQ refuses a declaration that differs."""
 
 HEADER_ORDER_ID: Final = "otelkit-order-id"
 HEADER_ORDER_PROCESS: Final = "otelkit-order-process"
@@ -263,5 +287,11 @@ DASHBOARD_JOURNEY: Final = "order-journey"
 
 
 def dashboard_uid(system: str, dashboard: str) -> str:
-    """The uid of a generated dashboard, at most 40 characters as Grafana demands."""
-    return f"otelkit-{system}-{dashboard}"[:40]
+    """The uid of a generated dashboard, at most 40 characters as Grafana demands.
+
+    Where the system's name is too long for that, a digest keeps its dashboards apart.
+    """
+    uid = f"otelkit-{system}-{dashboard}"
+    if len(uid) <= 40:
+        return uid
+    return f"{uid[:31]}-{hashlib.sha256(uid.encode()).hexdigest()[:8]}"

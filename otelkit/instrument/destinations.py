@@ -1,0 +1,144 @@
+"""Where order events go: an exchange of RabbitMQ, or the collector over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import TYPE_CHECKING, Final, Protocol
+from urllib.parse import urlsplit
+
+from otelkit import events, names
+from otelkit.errors import MissingExtraError, UnavailableError
+from otelkit.instrument.settings import scheme
+
+if TYPE_CHECKING:
+    from pika.adapters.blocking_connection import BlockingChannel
+
+_TIMEOUT: Final = 5.0
+"""Seconds for one exchange with a server that does not answer."""
+
+
+class Destination(Protocol):
+    """Takes events over."""
+
+    def send(self, bodies: Sequence[bytes]) -> None:
+        """Return once the other side has all of them for good, else :class:`UnavailableError`."""
+
+    def close(self) -> None:
+        """Let go of the connection; the next ``send`` makes a new one."""
+
+
+def destination(url: str, token: str | None) -> Destination:
+    """The destination at an address. Raises ``ConfigError`` or ``MissingExtraError``."""
+    if scheme(url, ("amqp", "amqps", "http", "https"), "order events").startswith("amqp"):
+        try:
+            import pika  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("sending order events to RabbitMQ", "pika") from error
+        return AmqpDestination(url)
+    return HttpDestination(url, token)
+
+
+class AmqpDestination:
+    """Publishes each event persistently and waits for the broker's confirm.
+
+    The exchange and the collector's queue are declared here too, so that events sent before a
+    collector has ever run are kept.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._channel: BlockingChannel | None = None
+
+    def send(self, bodies: Sequence[bytes]) -> None:
+        import pika
+
+        properties = pika.BasicProperties(
+            content_type=events.CONTENT_TYPE, delivery_mode=pika.DeliveryMode.Persistent
+        )
+        try:
+            channel = self._open()
+            for body in bodies:
+                channel.basic_publish(
+                    names.ORDERS_EXCHANGE, _routing_key(body), body, properties, mandatory=True
+                )
+        except (pika.exceptions.AMQPError, OSError) as error:
+            self.close()
+            raise UnavailableError(f"RabbitMQ did not take order events: {_why(error)}") from error
+
+    def close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is None:
+            return
+        import pika
+
+        try:
+            channel.connection.close()
+        except (pika.exceptions.AMQPError, OSError):
+            return  # it was gone already
+
+    def _open(self) -> BlockingChannel:
+        if self._channel is None:
+            import pika
+
+            parameters = pika.URLParameters(self._url)
+            parameters.socket_timeout = parameters.stack_timeout = _TIMEOUT
+            parameters.blocked_connection_timeout = _TIMEOUT
+            channel = pika.BlockingConnection(parameters).channel()
+            channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
+            channel.queue_declare(
+                names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS
+            )
+            channel.queue_bind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
+            channel.confirm_delivery()
+            self._channel = channel
+        return self._channel
+
+
+class HttpDestination:
+    """Posts batches to a collector, which answers once they are committed."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        parts = urlsplit(url)
+        self._secure = parts.scheme == "https"
+        self._host, self._port = parts.hostname or "", parts.port
+        self._path = parts.path.rstrip("/") + "/events"
+        self._headers = {"Content-Type": events.BATCH_CONTENT_TYPE}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._connection: HTTPConnection | None = None
+
+    def send(self, bodies: Sequence[bytes]) -> None:
+        try:
+            connection = self._open()
+            connection.request("POST", self._path, b"[" + b",".join(bodies) + b"]", self._headers)
+            response = connection.getresponse()
+            answer = response.read(1000).decode("utf-8", "replace")
+        except (HTTPException, OSError) as error:
+            self.close()
+            raise UnavailableError(f"the collector did not answer: {_why(error)}") from error
+        if not 200 <= response.status < 300:
+            raise UnavailableError(f"the collector answered {response.status}: {answer}")
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> HTTPConnection:
+        if self._connection is None:
+            kind = HTTPSConnection if self._secure else HTTPConnection
+            self._connection = kind(self._host, self._port, timeout=_TIMEOUT)
+        return self._connection
+
+
+def _routing_key(body: bytes) -> str:
+    """The process of an event; it was encoded here, so it is known to be there."""
+    return str(json.loads(body)["data"]["process"])
+
+
+def _why(error: BaseException) -> str:
+    """The innermost message that says anything."""
+    text = str(error) or str(error.__cause__ or "") or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,168 @@
+"""Orders: saying that one has moved, and working on one."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from opentelemetry import trace
+
+from otelkit import names
+from otelkit.events import MAX_ID_LENGTH, OrderMoved, encode
+from otelkit.instrument import runtime
+from otelkit.instrument.context import OrderInHand, in_hand, taking
+from otelkit.instrument.publisher import Publisher
+from otelkit.instrument.spool import Spool, SpoolFull
+
+log = logging.getLogger("otelkit.orders")
+
+SIGNAL = "order_events"
+
+
+class Order:
+    """The order in hand. Its methods never raise; what goes wrong is logged and counted."""
+
+    def __init__(self, in_hand: OrderInHand) -> None:
+        self._order = in_hand
+        self._aliases: dict[str, str] = {}
+
+    @property
+    def id(self) -> str:
+        return self._order.id
+
+    @property
+    def process(self) -> str:
+        return self._order.process
+
+    @property
+    def tier(self) -> str | None:
+        return self._order.tier
+
+    @property
+    def partner(self) -> str | None:
+        return self._order.partner
+
+    def also_known_as(self, **aliases: str) -> None:
+        """Other names of this order by the system that uses them; they travel with later events."""
+        self._aliases |= aliases
+
+    def moved_to(
+        self, status: str, *, at: datetime | None = None, version: int | None = None
+    ) -> None:
+        """The order has reached a status.
+
+        ``at`` is when (aware; now by default), ``version`` the order's version in the calling
+        system. Give both where you have them: they put events in order that arrive out of order.
+        Returns once the event is in the spool on disk.
+        """
+        telemetry = runtime.active()
+        if telemetry is None or telemetry.events is None:
+            runtime.warn_inactive("Order.moved_to", "tells it where events go (events=)")
+            return
+        try:
+            telemetry.events.say(self._event(status, at, version, telemetry.events.source))
+        except Exception:
+            log.exception("the event that order %s reached %s is lost", self.id, status)
+            telemetry.metrics.drop(SIGNAL, "error")
+        trace.get_current_span().add_event(
+            "order.moved", {names.ATTR_ORDER_ID: self.id, names.ATTR_ORDER_STAGE: status}
+        )
+
+    def _event(
+        self, status: str, at: datetime | None, version: int | None, source: str
+    ) -> OrderMoved:
+        if at is None:
+            at = datetime.now(UTC)
+        elif at.tzinfo is None:
+            log.error(
+                "order %s: `at` has no time zone and is taken as UTC; pass an aware one", self.id
+            )
+            at = at.replace(tzinfo=UTC)
+        return OrderMoved(
+            source=source,
+            id=uuid.uuid4().hex,
+            order_id=self.id,
+            at=at,
+            process=self.process,
+            status=status,
+            tier=self.tier,
+            partner=self.partner,
+            version=version,
+            aliases=dict(self._aliases),
+            traceparent=_traceparent(),
+        )
+
+
+class EventLog:
+    """Where a process says its events: the spool, and the log when the spool cannot take more."""
+
+    def __init__(
+        self, source: str, spool: Spool, publisher: Publisher, drop: Callable[[str, str], None]
+    ) -> None:
+        self.source = source
+        self._spool = spool
+        self._publisher = publisher
+        self._drop = drop
+
+    def say(self, event: OrderMoved) -> None:
+        """Keep an event for delivery; if that fails, the log holds all of it."""
+        body = encode(event)
+        try:
+            self._spool.append(body)
+        except SpoolFull:
+            self._lost(body, "spool_full")
+        except (sqlite3.Error, OSError) as error:
+            self._lost(body, "spool_error", error)
+        else:
+            self._publisher.notify()
+
+    def _lost(self, body: bytes, reason: str, error: Exception | None = None) -> None:
+        why = f" ({error})" if error else ""
+        log.error("order event not spooled, %s%s: %s", reason, why, body.decode())
+        self._drop(SIGNAL, reason)
+
+    def stop(self, timeout: float) -> bool:
+        """Deliver what can be delivered in so many seconds; the rest stays in the spool."""
+        ended = self._publisher.stop(timeout)
+        if ended:
+            self._spool.close()
+        return ended
+
+    def after_fork(self) -> None:
+        self._spool.after_fork()
+        self._publisher.after_fork()
+
+
+@contextmanager
+def order(
+    id: str,  # noqa: A002 - the natural name
+    *,
+    process: str = "order",
+    tier: str | None = None,
+    partner: str | None = None,
+) -> Iterator[Order]:
+    """Work on an order: every span and log line inside carries its id.
+
+    Unknown ``tier`` and ``partner`` may be left out; the collector keeps what it knows.
+    """
+    known = OrderInHand(str(id)[:MAX_ID_LENGTH], process, tier, partner)
+    with taking(known):
+        trace.get_current_span().set_attributes(known.attributes())
+        yield Order(known)
+
+
+def current_order() -> Order | None:
+    """The order that the running code works on: of the block around it, or the message in hand."""
+    known = in_hand()
+    return None if known is None else Order(known)
+
+
+def _traceparent() -> str | None:
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"

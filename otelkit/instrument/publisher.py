@@ -1,0 +1,109 @@
+"""A thread that carries order events from the spool to their destination."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import random
+import sqlite3
+import threading
+from typing import IO, Final
+
+from otelkit.errors import UnavailableError
+from otelkit.instrument.destinations import Destination
+from otelkit.instrument.spool import Spool
+
+log = logging.getLogger("otelkit.events")
+
+_BATCH: Final = 200
+_IDLE: Final = 1.0
+"""Seconds between looks at the spool; an append of this process ends the wait at once."""
+_FIRST_RETRY: Final = 0.5
+_LONGEST_RETRY: Final = 30.0
+
+
+class Publisher:
+    """Sends in the order of the spool and forgets an event only when the other side has it.
+
+    Of all processes that share a spool one sends at a time; the others wait for its lock, and one
+    of them goes on when it ends.
+    """
+
+    def __init__(self, spool: Spool, destination: Destination) -> None:
+        self._spool = spool
+        self._destination = destination
+        self._start()
+
+    def _start(self) -> None:
+        self._news = threading.Event()
+        self._stopping = threading.Event()
+        self._lock_file: IO[bytes] | None = None
+        self._away = False
+        self._thread = threading.Thread(target=self._run, name="otelkit-events", daemon=True)
+        self._thread.start()
+
+    def notify(self) -> None:
+        """There is an event in the spool."""
+        self._news.set()
+
+    def stop(self, timeout: float) -> bool:
+        """Send what is there, at most ``timeout`` seconds long; whether the thread has ended."""
+        self._stopping.set()
+        self._news.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def after_fork(self) -> None:
+        """In a child: thread, connection and lock are the parent's, so begin anew."""
+        self._start()
+
+    def _run(self) -> None:
+        retry = _FIRST_RETRY
+        while True:
+            self._news.clear()
+            try:
+                while self._owns_spool() and self._send_batch():
+                    retry = _FIRST_RETRY
+                self._back()
+                wait = _IDLE
+            except (UnavailableError, OSError, sqlite3.Error) as error:
+                self._lost(error)
+                wait = retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret
+                retry = min(retry * 2, _LONGEST_RETRY)
+            if self._stopping.is_set():
+                break
+            self._pause(wait)
+        self._destination.close()
+
+    def _pause(self, seconds: float) -> None:
+        # While the destination is away, news are no reason to try again sooner.
+        (self._stopping if self._away else self._news).wait(seconds)
+
+    def _send_batch(self) -> bool:
+        batch = self._spool.head(_BATCH)
+        if not batch:
+            return False
+        self._destination.send([body for _, body in batch])
+        self._spool.remove(batch[-1][0])
+        return True
+
+    def _owns_spool(self) -> bool:
+        if self._lock_file is None:
+            file = (self._spool.folder / "publisher.lock").open("wb")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                return False
+            self._lock_file = file
+        return True
+
+    def _lost(self, error: Exception) -> None:
+        if not self._away:
+            self._away = True
+            log.warning("%s; events wait in %s and are tried again", error, self._spool.folder)
+
+    def _back(self) -> None:
+        if self._away:
+            self._away = False
+            log.warning("order events are delivered again")
