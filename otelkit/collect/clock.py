@@ -1,0 +1,281 @@
+"""Order clocks: what an event does to an order. Pure; time comes in with the events.
+
+An order's state is a fold over its events in the order in which they happened. A clock is one
+*run* of one objective for one order; it holds a deadline while it runs, what is left while it is
+paused, and an outcome once it has ended. Whether a running clock is at risk or overdue is not
+stored: it follows from its deadline and the time at which one asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from otelkit import names
+from otelkit.calendars import ALWAYS, BusinessTime
+from otelkit.collect.decode import Event
+from otelkit.errors import EventError
+from otelkit.model import Clock, Process, Unit
+
+REMEMBERED: Final = 16
+"""Event hashes kept in an order's row; an older repeat is found in its timeline."""
+
+
+class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One run of a clock. Instants are Unix seconds, ``left`` and ``risk`` seconds of its calendar.
+
+    ``number`` counts the runs of this objective for this order (rework starts a new one).
+    ``business`` tells whether it counts its calendar's open time or wall-clock time. ``counted`` is
+    the outcome under which it stands in the counters, empty for none.
+    """
+
+    objective: str
+    number: int
+    agreement: str
+    business: bool
+    started: float
+    deadline: float | None
+    at_risk: float | None
+    left: float | None = None
+    risk: float | None = None
+    ended: float | None = None
+    outcome: str = ""
+    counted: str = ""
+
+
+class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An order. ``stage`` is where it stands, or stood when it was paused or ended.
+
+    ``at`` is the time of its newest event, ``versions`` the newest version by source, ``log`` the
+    last entry of its timeline, ``seen`` the hashes of its last events.
+    """
+
+    process: str
+    order_id: str
+    status: str
+    stage: str
+    since: float
+    tier: str
+    partner: str | None
+    at: float
+    open: bool
+    paused: bool
+    runs: tuple[Run, ...] = ()
+    versions: dict[str, int] = {}
+    aliases: dict[str, str] = {}
+    seen: tuple[int, ...] = ()
+    log: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A process with its clocks and the business time of each."""
+
+    process: Process
+    clocks: tuple[Clock, ...]
+    times: Mapping[str, BusinessTime]
+
+    def check(self, event: Event) -> None:
+        """Raises :class:`EventError` for a status or tier that the SLA file does not know.
+
+        An unknown tier is refused rather than taken for the default one: its orders would get a
+        deadline that nobody agreed on.
+        """
+        if event.status not in self.process.statuses:
+            raise EventError(
+                f"process {self.process.name!r} has no status {event.status!r}; "
+                "add it to the SLA file or send another"
+            )
+        if event.tier is not None and event.tier not in self.process.tiers:
+            raise EventError(
+                f"process {self.process.name!r} has no tier {event.tier!r}; "
+                "add it to the SLA file or send another"
+            )
+
+    def time_of(self, objective: str, *, business: bool) -> BusinessTime:
+        """The time that a clock counts."""
+        return self.times[objective] if business else ALWAYS
+
+
+def is_newer(state: State, event: Event) -> bool:
+    """Whether an event simply comes after all that is known of the order."""
+    known = state.versions.get(event.source)
+    in_turn = event.version is None or known is None or event.version > known
+    return event.at > state.at and in_turn
+
+
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """Events as they happened: by time, and those of one source by its versions.
+
+    A source's versioned events keep the places that their times give them together, and stand in
+    them in the order of their versions. Does not depend on the order of arrival.
+    """
+    timed = sorted(events, key=lambda e: (e.at, e.source, e.version or 0, e.id))
+    versioned = sorted(
+        (e for e in timed if e.version is not None), key=lambda e: (e.source, e.version)
+    )
+    queues = {source: iter(list(own)) for source, own in groupby(versioned, lambda e: e.source)}
+    return [e if e.version is None else next(queues[e.source]) for e in timed]
+
+
+def replay(policy: Policy, events: Iterable[Event]) -> State:
+    """The state of an order that has had these events; at least one."""
+    state = None
+    for event in in_order(events):
+        state = advance(policy, state, event)
+    assert state is not None  # noqa: S101 - there is at least one event
+    return state
+
+
+def advance(policy: Policy, state: State | None, event: Event) -> State:
+    """The state after an event that comes after all others. Counts nothing."""
+    before = state if state is not None else _new(policy, event)
+    known = replace(
+        before,
+        status=event.status,
+        tier=event.tier or before.tier,
+        partner=event.partner or before.partner,
+        at=event.at,
+        aliases={**before.aliases, **event.aliases} if event.aliases else before.aliases,
+        versions=_versions(before, event),
+        # An objective that has left the SLA file takes its clocks along.
+        runs=tuple(run for run in before.runs if run.objective in policy.times),
+    )
+    process = policy.process
+    if event.status in process.paused:
+        return _pause(policy, known)
+    known = _resume(policy, known)
+    if event.status in process.stages:
+        return _enter(policy, known, is_new=state is None)
+    return _close(known, cancelled=event.status in process.cancelled)
+
+
+def _new(policy: Policy, event: Event) -> State:
+    """An order before its first event, which stands nowhere yet."""
+    tier = event.tier or policy.process.default_tier
+    # An order that is first heard of paused or done has been in the first stage all along.
+    stage = policy.process.stages[0]
+    return State(
+        event.process, event.order_id, "", stage, event.at, tier, event.partner, event.at,
+        open=True, paused=False,
+    )  # fmt: skip
+
+
+def _versions(state: State, event: Event) -> dict[str, int]:
+    if event.version is None:
+        return state.versions
+    newest = max(event.version, state.versions.get(event.source, 0))
+    return {**state.versions, event.source: newest}
+
+
+# --- stages --------------------------------------------------------------------------------
+
+
+def _enter(policy: Policy, state: State, *, is_new: bool) -> State:
+    if state.stage == state.status and state.open and not is_new:
+        return state  # the same stage again, or back to it from a pause
+    at = state.at
+    runs = [_leave(policy, run, state) for run in state.runs]
+    state = replace(state, stage=state.status, since=at, open=True, paused=False)
+    for clock in policy.clocks:
+        if _starts(clock, state, runs):
+            runs.append(_start(policy, clock, state, runs))
+    return replace(state, runs=tuple(runs))
+
+
+def _leave(policy: Policy, run: Run, state: State) -> Run:
+    """A run when its order moves to the stage ``state.status``."""
+    if run.ended is not None:
+        return run
+    clock = _clock(policy, run)
+    if clock.stops is None:
+        return _end(run, state.at)
+    stages = policy.process.stages
+    reached = clock.stops in stages and stages.index(state.status) >= stages.index(clock.stops)
+    return _end(run, state.at) if reached else run
+
+
+def _starts(clock: Clock, state: State, runs: list[Run]) -> bool:
+    if clock.stops is None:
+        return state.stage == clock.starts
+    # A clock on the whole order starts once, also where the first stage was skipped or not told.
+    started = any(run.objective == clock.name for run in runs)
+    return not started and state.stage in clock.stages()
+
+
+def _start(policy: Policy, clock: Clock, state: State, runs: list[Run]) -> Run:
+    allowance = clock.allowance(state.tier, state.partner)
+    business = allowance.unit is not Unit.ELAPSED
+    time = policy.time_of(clock.name, business=business)
+    if allowance.unit is Unit.OPEN_DAYS:
+        deadline = time.add_days(state.at, allowance.amount)
+    else:
+        deadline = time.add(state.at, allowance.amount)
+    risk = at_risk = None
+    if clock.at_risk is not None:
+        total = time.elapsed(state.at, deadline)
+        risk = float(clock.at_risk) * total
+        at_risk = time.add(state.at, total - risk)
+    number = sum(run.objective == clock.name for run in runs)
+    return Run(
+        clock.name, number, allowance.agreement, business, state.at, deadline, at_risk, risk=risk
+    )
+
+
+def _close(state: State, *, cancelled: bool) -> State:
+    runs = []
+    for run in state.runs:
+        if run.ended is None:
+            run = _end(run, state.at, cancelled=cancelled)  # noqa: PLW2901
+        runs.append(run)
+    return replace(state, open=False, paused=False, runs=tuple(runs))
+
+
+def _end(run: Run, at: float, *, cancelled: bool = False) -> Run:
+    late = run.deadline is not None and at > run.deadline
+    outcome = names.OUTCOME_BREACHED if late else names.OUTCOME_MET
+    if cancelled and not late:
+        outcome = names.OUTCOME_CANCELLED
+    return replace(run, ended=at, outcome=outcome)
+
+
+# --- pauses --------------------------------------------------------------------------------
+
+
+def _pause(policy: Policy, state: State) -> State:
+    if state.paused or not state.open:
+        return state
+    runs = tuple(_pause_run(policy, run, state) for run in state.runs)
+    return replace(state, paused=True, runs=runs)
+
+
+def _pause_run(policy: Policy, run: Run, state: State) -> Run:
+    if run.ended is not None or run.deadline is None or run.deadline < state.at:
+        return run  # what is overdue already stays so
+    time = policy.time_of(run.objective, business=run.business)
+    left = time.elapsed(state.at, run.deadline)
+    return replace(run, deadline=None, at_risk=None, left=left)
+
+
+def _resume(policy: Policy, state: State) -> State:
+    if not state.paused:
+        return state
+    runs = tuple(_resume_run(policy, run, state) for run in state.runs)
+    return replace(state, paused=False, runs=runs)
+
+
+def _resume_run(policy: Policy, run: Run, state: State) -> Run:
+    if run.left is None or run.ended is not None:
+        return run
+    time = policy.time_of(run.objective, business=run.business)
+    risk = None if run.risk is None else time.add(state.at, max(run.left - run.risk, 0.0))
+    return replace(run, deadline=time.add(state.at, run.left), at_risk=risk, left=None)
+
+
+def _clock(policy: Policy, run: Run) -> Clock:
+    return next(clock for clock in policy.clocks if clock.name == run.objective)

@@ -1,0 +1,114 @@
+"""Order events from the wire: bytes become an :class:`Event`, or a sentence why they cannot."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final
+
+import msgspec
+
+from otelkit.errors import EventError
+from otelkit.events import MAX_ID_LENGTH, ORDER_MOVED
+
+MAX_BYTES: Final = 64 * 1024
+MAX_ALIASES: Final = 20
+FUTURE_SECONDS: Final = 86_400.0
+"""An event from further ahead than this comes from a clock that is wrong."""
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_LENGTH)]
+Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One event as the collector keeps it. ``at`` and ``received`` are Unix seconds."""
+
+    source: str
+    id: str
+    order_id: str
+    at: float
+    process: str
+    status: str
+    tier: str | None
+    partner: str | None
+    version: int | None
+    aliases: dict[str, str]
+    trace_id: str | None
+    received: float
+
+
+class _Data(msgspec.Struct):
+    process: Name
+    status: Name
+    tier: Name | None = None
+    partner: Name | None = None
+    version: Version | None = None
+    aliases: dict[Name, Name] = {}
+
+
+class _Envelope(msgspec.Struct):
+    specversion: str
+    type: str
+    source: Name
+    id: Name
+    subject: Name
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
+    data: _Data
+    traceparent: str | None = None
+
+
+_decoder: Final = msgspec.json.Decoder(_Envelope)
+
+
+def decode(body: bytes, received: float) -> Event:
+    """The event in a CloudEvents JSON document. Raises :class:`EventError`."""
+    if len(body) > MAX_BYTES:
+        raise EventError(f"{len(body)} bytes are too many; an event has at most {MAX_BYTES}")
+    try:
+        found = _decoder.decode(body)
+        at = found.time.timestamp()
+    except (msgspec.DecodeError, RecursionError, ValueError, OverflowError) as error:
+        raise EventError(f"not an order event: {error}") from error
+    if found.specversion != "1.0" or found.type != ORDER_MOVED:
+        raise EventError(f"not an order event: type {found.type!r}; send {ORDER_MOVED!r}")
+    if at > received + FUTURE_SECONDS:
+        raise EventError(
+            f"its time {found.time.isoformat()} is ahead of us; set the sender's clock"
+        )
+    if len(found.data.aliases) > MAX_ALIASES:
+        raise EventError(f"more than {MAX_ALIASES} aliases; send the ones people search for")
+    event = _event(found, at, received)
+    _check_text(event)
+    return event
+
+
+def _event(found: _Envelope, at: float, received: float) -> Event:
+    data = found.data
+    return Event(
+        source=found.source,
+        id=found.id,
+        order_id=found.subject,
+        at=at,
+        process=data.process,
+        status=data.status,
+        tier=data.tier,
+        partner=data.partner,
+        version=data.version,
+        aliases=data.aliases,
+        trace_id=_trace_id(found.traceparent),
+        received=received,
+    )
+
+
+def _check_text(event: Event) -> None:
+    """Names end up in metrics, logs and pages: control characters have no business there."""
+    texts = (event.source, event.id, event.order_id, event.partner or "x")
+    for text in (*texts, *event.aliases, *event.aliases.values()):
+        if not text.isprintable():
+            raise EventError(f"the name {text!r} holds control characters; send it without")
+
+
+def _trace_id(traceparent: str | None) -> str | None:
+    parts = (traceparent or "").split("-")
+    if len(parts) >= 4 and len(parts[1]) == 32 and set(parts[1]) <= set("0123456789abcdef"):
+        return parts[1]
+    return None

@@ -1,0 +1,97 @@
+"""How an order stands in the metrics at an instant: the gauges and outcomes that it counts in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from otelkit import names
+from otelkit.collect.clock import Run, State
+from otelkit.collect.tallies import Key
+
+AT_RISK: Final = "at_risk"
+OVERDUE: Final = "overdue"
+"""What an order becomes at the instant of an alarm."""
+
+
+def standing(state: State | None, now: float) -> Iterator[Key]:
+    """The gauges in which an order counts when time has come to ``now``."""
+    if state is None or not state.open:
+        return
+    place = (state.process, state.stage, state.tier)
+    yield names.ORDERS_OPEN.name, *place
+    yield names.ORDER_STAGE_AGE.name, *place, str(minute_of(state.since))
+    if state.paused:
+        yield names.ORDERS_PAUSED.name, *place
+    for run in state.runs:
+        where = (run.objective, state.stage, state.tier)
+        if is_overdue(run, now):
+            yield names.ORDERS_OVERDUE.name, *where
+        elif is_at_risk(run, now):
+            yield names.ORDERS_AT_RISK.name, *where
+
+
+def minute_of(at: float) -> int:
+    """The minute of entry under which ages are counted, in minutes since the epoch."""
+    return int(at // 60)
+
+
+def is_overdue(run: Run, now: float) -> bool:
+    return run.ended is None and run.deadline is not None and run.deadline <= now
+
+
+def is_at_risk(run: Run, now: float) -> bool:
+    return run.ended is None and run.at_risk is not None and run.at_risk <= now
+
+
+def settle(state: State, now: float) -> tuple[State, list[Key]]:
+    """Count the outcomes that are not counted yet: the state, and the counters that rise by one.
+
+    A breach counts when it happens, so a clock that is overdue counts before it ends. An outcome
+    that turns out otherwise is a correction, because a counter cannot fall.
+    """
+    counted: list[Key] = []
+    runs = []
+    for run in state.runs:
+        outcome = run.outcome or (names.OUTCOME_BREACHED if is_overdue(run, now) else run.counted)
+        if outcome != run.counted:
+            counted.append(_outcome(state, run, outcome))
+            run = replace(run, counted=outcome)  # noqa: PLW2901
+        runs.append(run)
+    return (replace(state, runs=tuple(runs)) if counted else state), counted
+
+
+def _outcome(state: State, run: Run, outcome: str) -> Key:
+    if not run.counted:
+        return (names.ORDER_CLOCKS.name, run.objective, state.tier, run.agreement, outcome)
+    correction = names.ORDER_CLOCK_CORRECTIONS.name
+    return (correction, run.objective, state.tier, run.counted, outcome)
+
+
+def carry_over(old: State, new: State) -> tuple[State, list[Key]]:
+    """After a replay: what was counted stays counted.
+
+    A counted run that the replay no longer knows is a correction to ``cancelled``.
+    """
+    counted = {(run.objective, run.number): run for run in old.runs if run.counted}
+    runs = []
+    for run in new.runs:
+        before = counted.pop((run.objective, run.number), None)
+        runs.append(run if before is None else replace(run, counted=before.counted))
+    gone = [_outcome(old, run, names.OUTCOME_CANCELLED) for run in counted.values()]
+    return replace(new, runs=tuple(runs)), gone
+
+
+def alarms(state: State | None) -> Iterator[tuple[str, str, str, str, float]]:
+    """What has to be looked at when time comes: (kind, objective, stage, tier, instant)."""
+    if state is None or not state.open:
+        return
+    for run in state.runs:
+        if run.ended is not None:
+            continue
+        if run.at_risk is not None:
+            yield AT_RISK, run.objective, state.stage, state.tier, run.at_risk
+        if run.deadline is not None:
+            yield OVERDUE, run.objective, state.stage, state.tier, run.deadline
