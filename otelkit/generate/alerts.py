@@ -76,7 +76,7 @@ def _tier_clause(tier: slo.Tier, own: str, error: str) -> str:
     budget = f"{names.BUDGET_EVENTS}{own}"
     share, factor = slo.plain(tier.share), slo.plain(tier.factor)
     least = slo.plain(slo.MIN_BAD_EVENTS - _HALF_EVENT)
-    burn = matchers_with_window(own, tier.short)
+    burn = names.BURN_RATE + matchers_with_window(own, tier.short)
     return (
         "(\n"
         f"  ({bad(tier.inner)} > {share} * {budget} or {bad(tier.long)} > {share} * {budget})\n"
@@ -84,7 +84,7 @@ def _tier_clause(tier: slo.Tier, own: str, error: str) -> str:
         f"  and {bad(tier.long)} > {error} * {total(tier.long)}\n"
         "  and (\n"
         f"    {bad(tier.short)} > {share} / 12 * {budget}\n"
-        f"    or max without (window) (last_over_time({names.BURN_RATE}{burn}[59m59s])) > {factor}\n"
+        f"    or max without (window) (last_over_time({burn}[59m59s])) > {factor}\n"
         "  )\n"
         ")"
     )

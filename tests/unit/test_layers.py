@@ -1,4 +1,4 @@
-"""The layers of the package, as the design draws them: imports point down, siblings are strangers."""
+"""The layers of the package: imports point down, and siblings are strangers."""
 
 from __future__ import annotations
 
