@@ -7,7 +7,7 @@ the commit that changed them on disk, so a scrape reads memory, and what it says
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
@@ -48,8 +48,16 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an event, and why where it was quarantined."""
+
+    outcome: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Overdue:
-    """A clock that a tick found overdue: order, objective, and the deadline it missed."""
+    """A clock that runs and has become overdue: order, objective, and the missed deadline."""
 
     state: State
     objective: str
@@ -58,9 +66,15 @@ class Overdue:
 
 
 class Engine:
-    """Orders and their clocks over a store. Safe for threads."""
+    """Orders and their clocks over a store. Safe for threads.
 
-    def __init__(self, sla: Sla, store: Store) -> None:
+    ``on_overdue`` is told of each clock once, after the commit in which it became overdue.
+    """
+
+    def __init__(
+        self, sla: Sla, store: Store, on_overdue: Callable[[Overdue], None] = lambda _: None
+    ) -> None:
+        self._on_overdue = on_overdue
         self._policies = policies(sla)
         self._store = store
         self._lock = threading.RLock()
@@ -68,11 +82,18 @@ class Engine:
         # Deadlines up to here have been looked at; standing() asks by it, so that memory and
         # ticks agree on who is overdue.
         self._watermark = store.read_number(_LAST_TICK) or 0.0
+        self.ticked: float | None = None
+        """When :meth:`tick` last came to its end, in Unix seconds; None before it ever has."""
 
     @property
     def lock(self) -> threading.RLock:
         """Held by everything that reads the store or changes it."""
         return self._lock
+
+    @property
+    def processes(self) -> tuple[str, ...]:
+        """The processes of the SLA file."""
+        return tuple(self._policies)
 
     @property
     def watermark(self) -> float:
@@ -84,41 +105,49 @@ class Engine:
         with self._lock:
             return Tallies(self._tallies)
 
-    def apply(self, batch: Sequence[Received]) -> list[str]:
+    def apply(self, batch: Sequence[Received]) -> list[Taken]:
         """Take in events; returns what became of each once all of it is committed."""
         with self._lock:
             work = _Batch(self._policies, self._store, self._watermark)
             with self._store.transaction():
-                outcomes = [work.take(received) for received in batch]
+                taken = [work.take(received) for received in batch]
                 work.flush()
             self._tallies.merge(work.changes)
-            return outcomes
+        self._tell(work)
+        return taken
 
-    def tick(self, now: float) -> list[Overdue]:
-        """Let time come to ``now``: count what became overdue since the last tick, once each.
+    def tick(self, now: float, *, lateness: float = 0.0) -> None:
+        """Let time come to ``now - lateness``, and count what became overdue, once each.
 
         Works in chunks, so that a collector that was away for long lets events through between
-        them. An earlier ``now`` than before does nothing.
+        them. An earlier ``now`` than before counts nothing.
         """
-        found: list[Overdue] = []
-        while self._watermark < now:
+        while self._watermark < now - lateness:
             with self._lock:
-                found += self._advance(now)
-        return found
+                work = self._advance(now - lateness)
+            self._tell(work)
+        self.ticked = now
 
-    def _advance(self, now: float) -> list[Overdue]:
+    def _advance(self, now: float) -> _Batch:
         work = _Batch(self._policies, self._store, self._watermark)
         with self._store.transaction():
             until, due = self._store.due(self._watermark, now, TICK_CHUNK)
-            found = [overdue for number in due for overdue in work.age(number, until)]
+            for number in due:
+                work.age(number, until)
             work.flush()
             self._store.write_number(_LAST_TICK, until)
         self._tallies.merge(work.changes)
         self._watermark = until
-        return found
+        return work
 
-    def letters(self, letters: Iterable[DeadLetter]) -> None:
-        """Take in arrivals in dead-letter queues."""
+    def _tell(self, work: _Batch) -> None:
+        for overdue in work.overdue:
+            self._on_overdue(overdue)
+
+    def letters(
+        self, letters: Iterable[DeadLetter], numbers: Mapping[str, float] | None = None
+    ) -> None:
+        """Take in arrivals in dead-letter queues, and numbers to remember along with them."""
         arrived = list(letters)
         changes = Tallies()
         changes.change(
@@ -129,7 +158,24 @@ class Engine:
             with self._store.transaction():
                 self._store.arrived(arrived)
                 self._store.add(changes)
+                for name, value in (numbers or {}).items():
+                    self._store.write_number(name, value)
             self._tallies.merge(changes)
+
+    def nth_latest_arrival(self, queue: str, n: int) -> float | None:
+        """As of :meth:`Store.nth_latest_arrival`."""
+        with self._lock:
+            return self._store.nth_latest_arrival(queue, n)
+
+    def quarantined(self, limit: int) -> list[Rejected]:
+        """What was no event, the latest first."""
+        with self._lock:
+            return self._store.quarantined(limit)
+
+    def read_number(self, name: str) -> float | None:
+        """A number that was given to :meth:`letters`."""
+        with self._lock:
+            return self._store.read_number(name)
 
 
 def policies(sla: Sla) -> dict[str, Policy]:
@@ -148,24 +194,24 @@ class _Batch:
 
     def __init__(self, policies: Mapping[str, Policy], store: Store, watermark: float) -> None:
         self.changes = Tallies()
+        self.overdue: list[Overdue] = []
         self._policies = policies
         self._store = store
         self._watermark = watermark
         self._loaded: dict[tuple[str, str], _Loaded] = {}
         self._rejected: list[Rejected] = []
 
-    def take(self, received: Received) -> str:
+    def take(self, received: Received) -> Taken:
         """What becomes of one event."""
         try:
             event = decode(received.body, received.at)
-            policy = self._policy(event)
+            taken = Taken(self._take(self._policy(event), event))
         except EventError as error:
-            self._reject(received, str(error))
-            outcome = QUARANTINED
-        else:
-            outcome = self._take(policy, event)
-        self.changes[(names.ORDER_EVENTS.name, received.source, outcome)] += 1
-        return outcome
+            body = received.body[:QUARANTINE_BYTES]
+            self._rejected.append(Rejected(received.source, received.at, str(error), body))
+            taken = Taken(QUARANTINED, str(error))
+        self.changes[names.ORDER_EVENTS.name, received.source, taken.outcome] += 1
+        return taken
 
     def _policy(self, event: Event) -> Policy:
         policy = self._policies.get(event.process)
@@ -175,10 +221,6 @@ class _Batch:
             )
         policy.check(event)
         return policy
-
-    def _reject(self, received: Received, reason: str) -> None:
-        body = received.body[:QUARANTINE_BYTES]
-        self._rejected.append(Rejected(received.source, received.at, reason, body))
 
     def _take(self, policy: Policy, event: Event) -> str:
         order = self._load(event.process, event.order_id)
@@ -211,29 +253,26 @@ class _Batch:
         self.changes[(*place, str(bucket))] += 1
         self.changes[(*place, "sum")] += seconds
 
-    def age(self, number: int, until: float) -> list[Overdue]:
+    def age(self, number: int, until: float) -> None:
         """An order some of whose alarms lie between the watermark and ``until``."""
         state = self._store.get(number)
         order = self._load(state.process, state.order_id)
-        state = order.state or state
-        late = [
-            run
-            for run in state.runs
-            if is_overdue(run, until) and not is_overdue(run, self._watermark) and not run.counted
-        ]
-        self._change(order, state, until)
-        if not late:
-            return []
-        trace_id = self._store.timeline(state.log)[-1].trace_id
-        return [Overdue(state, run.objective, run.deadline or 0.0, trace_id) for run in late]
+        self._change(order, order.state or state, until)
 
     def _change(self, order: _Loaded, state: State, now: float) -> None:
         settled, counted = settle(state, now)
         self.changes.change(counted)
         self.changes.change(standing(order.state, self._watermark), -1.0)
         self.changes.change(standing(settled, now))
+        self._note_overdue(state, settled, now)
         order.state = settled
         order.changed = True
+
+    def _note_overdue(self, before: State, after: State, now: float) -> None:
+        for old, new in zip(before.runs, after.runs, strict=True):
+            if old.counted != new.counted and is_overdue(new, now):
+                trace_id = self._store.timeline(after.log)[-1].trace_id
+                self.overdue.append(Overdue(after, new.objective, new.deadline or 0.0, trace_id))
 
     def _load(self, process: str, order_id: str) -> _Loaded:
         key = (process, order_id)

@@ -20,14 +20,14 @@ import msgspec
 from otelkit.collect.clock import State
 from otelkit.collect.decode import Event
 from otelkit.collect.standing import AT_RISK, OVERDUE, alarms
-from otelkit.collect.store import Alarm, DeadLetter, Place, Rejected
+from otelkit.collect.store import LAST_NUMBER, Alarm, DeadLetter, Place, Rejected
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
 
 SCHEMA_VERSION: Final = 1
 QUARANTINE_KEEPS: Final = 10_000
 LETTERS_KEEP: Final = 100_000
-"""Arrivals remembered for each dead-letter queue; a deeper queue has its age estimated."""
+"""Arrivals remembered, of all dead-letter queues together."""
 
 _SCHEMA: Final = """
 CREATE TABLE orders (
@@ -197,16 +197,19 @@ class SqliteStore:
             alarm
             for kind in (AT_RISK, OVERDUE)
             for place in self.places(kind)
-            for alarm in self.first_alarms(kind, place, after=after, until=until, limit=limit)
+            for alarm in self.first_alarms(
+                kind, place, after=(after, LAST_NUMBER), until=until, limit=limit
+            )
         )
 
     def first_alarms(
-        self, kind: str, place: Place, *, after: float, until: float, limit: int
+        self, kind: str, place: Place, *, after: Alarm, until: float, limit: int
     ) -> list[Alarm]:
         return self._db.execute(
             "SELECT instant, num FROM alarms WHERE kind = ? AND objective = ? AND stage = ?"
-            " AND tier = ? AND instant > ? AND instant <= ? ORDER BY instant, num LIMIT ?",
-            (kind, *place, after, until, limit),
+            " AND tier = ? AND (instant, num) > (?, ?) AND instant <= ?"
+            " ORDER BY instant, num LIMIT ?",
+            (kind, *place, *after, until, limit),
         ).fetchall()
 
     def places(self, kind: str) -> list[Place]:
@@ -278,8 +281,10 @@ class SqliteStore:
 
     def nth_latest_arrival(self, queue: str, n: int) -> float | None:
         row = self._db.execute(
-            "SELECT arrived FROM letters WHERE queue = ? ORDER BY num DESC LIMIT 1 OFFSET ?",
-            (queue, n - 1),
+            "SELECT arrived FROM"
+            " (SELECT num, arrived FROM letters WHERE queue = ? ORDER BY num DESC LIMIT ?)"
+            " ORDER BY num LIMIT 1",
+            (queue, n),
         ).fetchone()
         return None if row is None else float(row[0])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from otelkit.collect.clock import State
 from otelkit.collect.decode import Event
@@ -16,6 +16,9 @@ Place = tuple[str, str, str]
 
 Alarm = tuple[float, int]
 """An instant, and the number of the order that is at risk or overdue from then on."""
+
+LAST_NUMBER: Final = 2**63 - 1
+"""No order has it: an alarm of this number comes behind all others of its instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,9 @@ class Store(Protocol):
         """Where there are alarms of a kind at all."""
 
     def first_alarms(
-        self, kind: str, place: Place, *, after: float, until: float, limit: int
+        self, kind: str, place: Place, *, after: Alarm, until: float, limit: int
     ) -> list[Alarm]:
-        """The first alarms of one place within ``(after, until]``, by instant, then number."""
+        """The first alarms of one place behind ``after`` and up to ``until``, in order."""
 
     def tallies(self) -> Tallies:
         """All counters and gauges."""
@@ -94,9 +97,12 @@ class Store(Protocol):
         """The latest first."""
 
     def arrived(self, letters: Iterable[DeadLetter]) -> None:
-        """Remember arrivals in dead-letter queues; the oldest of each queue give way."""
+        """Remember arrivals in dead-letter queues; the oldest give way."""
 
     def nth_latest_arrival(self, queue: str, n: int) -> float | None:
-        """When the ``n``-th latest message arrived, counted from 1; None if not that many did."""
+        """When the ``n``-th latest message arrived, counted from 1.
+
+        The earliest that is remembered where there are fewer; None where there is none.
+        """
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""A whole SLA file: its top level, and the way from bytes to the model."""
+"""A whole SLA file: its top level."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from otelkit.errors import Problem, SpecError
 from otelkit.model import Links, Sla
-from otelkit.spec import parts
+from otelkit.spec import parts, source
 from otelkit.spec import quantities as q
 from otelkit.spec.calendars import calendars
-from otelkit.spec.document import MAX_BYTES, DocumentError, parse
 from otelkit.spec.objectives import Parts, objectives
-from otelkit.spec.reader import Reader, Report, Table
+from otelkit.spec.reader import Reader, Table
 
 T = TypeVar("T")
 VERSION: Final = "1"
@@ -25,37 +23,12 @@ KEYS: Final = (
 
 def load(path: Path) -> Sla:
     """The SLA file at ``path``."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise _unusable(path, f"cannot be read: {error.strerror or error}") from error
-    if len(data) > MAX_BYTES:
-        raise _unusable(path, f"is larger than {MAX_BYTES} bytes; an SLA file is not")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise _unusable(path, "is not UTF-8 here; save it as UTF-8", line) from error
-    return loads(text, str(path))
+    return source.load(path, _sla)
 
 
 def loads(text: str, file: str) -> Sla:
     """The SLA file with this text."""
-    report = Report(file, tuple(text.splitlines()))
-    try:
-        tree = parse(text)
-    except DocumentError as error:
-        report.add(error.mark, "", str(error))
-        raise SpecError(tuple(report.problems)) from error
-    sla = _sla(Reader(tree, "", report))
-    if report.problems or sla is None:
-        raise SpecError(tuple(sorted(report.problems, key=lambda p: (p.line, p.column))))
-    return sla
-
-
-def _unusable(path: Path, message: str, line: int = 1) -> SpecError:
-    return SpecError((Problem(str(path), line, 1, "", message, ""),))
+    return source.loads(text, file, _sla)
 
 
 def _sla(reader: Reader) -> Sla | None:

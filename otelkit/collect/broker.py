@@ -1,0 +1,73 @@
+"""Connections to RabbitMQ that come back: what the sources over AMQP share."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import pika
+from pika.exceptions import AMQPConnectionError, AMQPError, ChannelClosedByBroker
+
+from otelkit.errors import OtelkitError
+
+if TYPE_CHECKING:
+    from pika.adapters.blocking_connection import BlockingChannel
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 30.0
+"""Seconds between attempts to connect: doubled from the first to the longest."""
+_GOOD_WORK: Final = 60.0
+"""Whoever worked for so many seconds before it failed may try again soon."""
+_TIMEOUT: Final = 10.0
+
+log = logging.getLogger(__name__)
+logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells of a lost broker in tracebacks
+
+
+def connect(url: str, name: str) -> BlockingChannel:
+    """A channel on a connection of its own; the broker's pages show it under ``name``."""
+    parameters = pika.URLParameters(url)
+    parameters.socket_timeout = parameters.stack_timeout = _TIMEOUT
+    parameters.client_properties = {"connection_name": name}
+    return pika.BlockingConnection(parameters).channel()
+
+
+def keep_trying(
+    work: Callable[[], None], down: Callable[[str], None], stopping: threading.Event
+) -> None:
+    """Call ``work`` again whenever it fails, with growing pauses, until ``stopping`` is set.
+
+    ``work`` returns only to stop.
+    """
+    pause = FIRST_PAUSE
+    while not stopping.is_set():
+        began = time.monotonic()
+        try:
+            work()
+        except (AMQPError, OSError) as error:
+            down(f"{sentence(error)}; trying again")
+        except OtelkitError as error:
+            down(str(error))
+        except Exception:  # a source that ends would be missed by nobody
+            log.exception("a source failed in a way that is not foreseen; trying again")
+            down("it failed in a way that is not foreseen; the log has the details")
+        else:
+            continue
+        if time.monotonic() - began > _GOOD_WORK:
+            pause = FIRST_PAUSE
+        stopping.wait(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def sentence(error: BaseException) -> str:
+    """What a failure of the broker means."""
+    if isinstance(error, ChannelClosedByBroker):
+        return f"RabbitMQ refuses: {error.reply_text}"
+    if isinstance(error, AMQPConnectionError):
+        inner = error.args[0] if error.args else None
+        said = getattr(inner, "exception", None) or inner or "no connection"
+        return f"RabbitMQ does not answer ({said})"
+    return f"RabbitMQ is gone ({error or type(error).__name__})"

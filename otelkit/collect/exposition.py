@@ -1,0 +1,202 @@
+"""``/metrics`` of the collector: fresh families on every scrape, from one snapshot of memory.
+
+Every combination that the SLA file makes possible is there from the start at 0, so that the first
+breach is an increase. What is not known is an absent sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
+from typing import Final
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeHistogramMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from otelkit import names
+from otelkit.calendars import build
+from otelkit.collect import rabbitmq
+from otelkit.collect.deadletters import Reading
+from otelkit.collect.engine import OUTCOMES, Engine
+from otelkit.collect.orders import Orders
+from otelkit.collect.sources import Sources
+from otelkit.collect.tallies import Tallies
+from otelkit.model import Clock, Sla
+
+AGE_BUCKETS: Final = tuple(bound for bound in names.STAGE_BUCKETS if bound >= 60)
+"""Ages are counted by minute of entry, so that no finer bound can be told."""
+HTTP: Final = "http"
+"""The source name of events that are posted."""
+SHARD: Final = "0"
+NOT_ACKNOWLEDGED: Final = "false"
+
+Family = CounterMetricFamily | GaugeMetricFamily
+Labels = tuple[str, ...]
+
+
+class Exposition(Collector):
+    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now."""
+
+    def __init__(
+        self,
+        sla: Sla,
+        engine: Engine,
+        orders: Orders,
+        sources: Sources,
+        readings: Callable[[], Mapping[str, Reading]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._sla = sla
+        self._engine = engine
+        self._orders = orders
+        self._sources = sources
+        self._readings = readings
+        self._clock = clock
+        self._calendars = {name: build(calendar) for name, calendar in sla.calendars.items()}
+
+    def describe(self) -> Iterable[Family]:
+        """Nothing, so that a registry does not scrape on registration."""
+        return ()
+
+    def collect(self) -> Iterator[Family | HistogramMetricFamily | GaugeHistogramMetricFamily]:
+        tallies = self._engine.tallies()
+        places = list(self._places())
+        for metric in (names.ORDERS_OPEN, names.ORDERS_PAUSED):
+            yield self._from_tallies(metric, places, tallies)
+        clocks = list(self._clock_places())
+        yield self._overdue(clocks, tallies)
+        yield self._from_tallies(names.ORDERS_AT_RISK, clocks, tallies)
+        yield self._ages(places, tallies)
+        yield self._durations(places, tallies)
+        yield self._from_tallies(names.ORDER_CLOCKS, self._outcomes(), tallies)
+        yield self._from_tallies(names.ORDER_CLOCK_CORRECTIONS, self._corrections(), tallies)
+        yield from self._deadlines()
+        sources = (rabbitmq.NAME, HTTP)
+        yield self._from_tallies(names.ORDER_EVENTS, product(sources, OUTCOMES), tallies)
+        yield from self._queues(tallies)
+        yield from self._own()
+
+    # --- what the SLA file makes possible --------------------------------------------------
+
+    def _places(self) -> Iterator[Labels]:
+        for process in self._sla.processes.values():
+            yield from product((process.name,), process.stages, process.tiers)
+
+    def _clock_places(self) -> Iterator[Labels]:
+        for clock in self._sla.clocks:
+            yield from product((clock.name,), clock.stages(), clock.process.tiers)
+
+    def _outcomes(self) -> Iterator[Labels]:
+        for clock, tier in self._clock_tiers():
+            yield from product((clock.name,), (tier,), clock.agreements(tier), names.CLOCK_OUTCOMES)
+
+    def _corrections(self) -> Iterator[Labels]:
+        for clock, tier in self._clock_tiers():
+            for before, after in product(names.CLOCK_OUTCOMES, repeat=2):
+                if before != after:
+                    yield clock.name, tier, before, after
+
+    def _clock_tiers(self) -> Iterator[tuple[Clock, str]]:
+        for clock in self._sla.clocks:
+            yield from ((clock, tier) for tier in clock.process.tiers)
+
+    # --- families --------------------------------------------------------------------------
+
+    def _family(self, metric: names.Metric, samples: Iterable[tuple[Labels, float]]) -> Family:
+        kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+        family = kind(metric.name, metric.help, labels=metric.labels)
+        for labels, value in samples:
+            family.add_metric((self._sla.system, *labels), value)
+        return family
+
+    def _from_tallies(
+        self, metric: names.Metric, possible: Iterable[Labels], tallies: Tallies
+    ) -> Family:
+        """All that is possible, and what was counted besides: under an SLA file of before, say."""
+        counted = (key[1:] for key in tallies if key[0] == metric.name)
+        every = dict.fromkeys((*possible, *counted))
+        return self._family(metric, ((labels, tallies[metric.name, *labels]) for labels in every))
+
+    def _overdue(self, places: Iterable[Labels], tallies: Tallies) -> Family:
+        metric = names.ORDERS_OVERDUE
+        return self._family(
+            metric,
+            (((*place, NOT_ACKNOWLEDGED), tallies[metric.name, *place]) for place in places),
+        )
+
+    def _deadlines(self) -> Iterator[Family]:
+        deadlines = self._orders.deadlines()
+        yield self._family(names.ORDER_EARLIEST_DEADLINE, deadlines.earliest.items())
+        yield self._family(names.ORDER_OVERDUE_DEADLINE, deadlines.overdue.items())
+
+    def _ages(self, places: Iterable[Labels], tallies: Tallies) -> GaugeHistogramMetricFamily:
+        metric = names.ORDER_STAGE_AGE
+        family = GaugeHistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        now = self._clock()
+        entered: dict[Labels, list[tuple[float, float]]] = {place: [] for place in places}
+        for key, count in tallies.items():
+            if key[0] == metric.name:
+                age = max(now - 60.0 * int(key[-1]) - 30.0, 0.0)  # a minute's middle
+                entered.setdefault(key[1:-1], []).append((age, count))
+        for place, ages in entered.items():
+            counts = [sum(n for age, n in ages if age <= bound) for bound in AGE_BUCKETS]
+            total = sum(n for _, n in ages)
+            family.add_metric(
+                (self._sla.system, *place),
+                _buckets(AGE_BUCKETS, counts, total),
+                sum(age * n for age, n in ages),
+            )
+        return family
+
+    def _durations(self, places: Iterable[Labels], tallies: Tallies) -> HistogramMetricFamily:
+        metric = names.ORDER_STAGE_DURATION
+        family = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
+        for place in places:
+            counts, total = [], 0.0
+            for bound in names.STAGE_BUCKETS:
+                total += tallies[metric.name, *place, str(bound)]
+                counts.append(total)
+            total += tallies[metric.name, *place, str(float("inf"))]
+            family.add_metric(
+                (self._sla.system, *place),
+                _buckets(names.STAGE_BUCKETS, counts, total),
+                tallies[metric.name, *place, "sum"],
+            )
+        return family
+
+    def _queues(self, tallies: Tallies) -> Iterator[Family]:
+        readings = self._readings()
+        yield self._family(
+            names.DLQ_MESSAGES, (((queue,), at.depth) for queue, at in readings.items())
+        )
+        yield self._family(
+            names.DLQ_OLDEST_MESSAGE,
+            (((queue,), at.oldest) for queue, at in readings.items() if at.oldest is not None),
+        )
+        yield self._from_tallies(names.DLQ_ARRIVALS, (), tallies)
+
+    def _own(self) -> Iterator[Family]:
+        now = self._clock()
+        yield self._family(
+            names.CALENDAR_OPEN,
+            (((name,), calendar.is_open(now)) for name, calendar in self._calendars.items()),
+        )
+        ticked = self._engine.ticked
+        yield self._family(names.COLLECTOR_TICK, () if ticked is None else (((SHARD,), ticked),))
+        conditions = self._sources.all()
+        yield self._family(
+            names.SOURCE_UP, (((name,), found.up) for name, found in conditions.items())
+        )
+
+
+def _buckets(
+    bounds: Iterable[float], counts: Iterable[float], total: float
+) -> list[tuple[str, float]]:
+    """Cumulative buckets as client libraries write them, ``+Inf`` last."""
+    pairs = zip(bounds, counts, strict=True)
+    return [*((str(bound), count) for bound, count in pairs), ("+Inf", total)]

@@ -1,0 +1,132 @@
+"""The collector's own settings: a YAML file, overridden by environment variables."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from otelkit.errors import ConfigError
+from otelkit.spec import quantities as q
+from otelkit.spec import source
+from otelkit.spec.reader import Reader
+
+DEFAULT_PORT: Final = 9465
+"""The port after the one that OpenTelemetry's Prometheus exporter takes by default."""
+_ENVIRONMENT: Final = "OTELKIT_COLLECTOR_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one collector runs. Keys of the file bear the same names.
+
+    ``store`` is its SQLite file, ``amqp`` the broker of order events and dead letters,
+    ``management`` that broker's management API, ``listen`` host and port of its own API.
+    ``token`` is asked of whoever posts events or reads orders. Every ``tick`` it looks for passed
+    deadlines, ``lateness`` behind the clock, so that late events still count in time. ``batch``
+    is the most events that one transaction takes.
+    """
+
+    store: Path = Path("otelkit-collector.db")
+    amqp: str | None = None
+    management: str | None = None
+    listen: tuple[str, int] = ("127.0.0.1", DEFAULT_PORT)
+    token: str | None = None
+    tick: timedelta = timedelta(seconds=5)
+    lateness: timedelta = timedelta(seconds=30)
+    batch: int = 1000
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Settings from a file, if there is one, and the environment, which wins.
+
+    Raises :class:`~otelkit.errors.SpecError` for the file and :class:`ConfigError` for the rest.
+    """
+    given: dict[str, Any] = {} if path is None else source.load(path, _read)
+    for key, convert in _CONVERTERS.items():
+        variable = _ENVIRONMENT + key.upper()
+        if environ.get(variable):
+            try:
+                given[key] = convert(environ[variable])
+            except ValueError as error:
+                raise ConfigError(f"the environment variable {variable}: {error}") from error
+    return checked(replace(Settings(), **given))
+
+
+def checked(settings: Settings) -> Settings:
+    """The settings, if they hold together. Raises :class:`ConfigError`."""
+    host = settings.listen[0]
+    if settings.token is None and not _is_loopback(host):
+        raise ConfigError(
+            f"the collector would listen on {host} for everyone; "
+            "set a token, or listen on 127.0.0.1"
+        )
+    if settings.management is not None and settings.amqp is None:
+        raise ConfigError("management is set without amqp; give the address of the broker too")
+    return settings
+
+
+def _read(reader: Reader) -> dict[str, Any] | None:
+    found = reader.fields(_CONVERTERS)
+    return {key: value.parse(_CONVERTERS[key]) for key, value in found.items()}
+
+
+def _address(text: str) -> tuple[str, int]:
+    """``127.0.0.1:9465`` or ``[::1]:9465``."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{text!r} is no host and port; write such as 127.0.0.1:{DEFAULT_PORT}")
+    return host, int(port)
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        try:
+            parts = urlsplit(text)
+            fits = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            fits = False
+        if not fits:
+            # The address itself may hold a password, so it is not repeated.
+            raise ValueError(f"this is no address of the kind {schemes[0]}://user:password@host")
+        return text
+
+    return convert
+
+
+def _batch(text: str) -> int:
+    number = q.whole(text)
+    if not 1 <= number <= 10_000:
+        raise ValueError(f"{text} is out of range; write 1 to 10000")
+    return number
+
+
+def _pause(text: str) -> timedelta:
+    value = q.duration(text)
+    if value > timedelta(minutes=10):
+        raise ValueError(f"{text} is too long; write at most 10m")
+    return value
+
+
+_CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "store": Path,
+    "amqp": _url("amqp", "amqps"),
+    "management": _url("http", "https"),
+    "listen": _address,
+    "token": q.printable,
+    "tick": _pause,
+    "lateness": _pause,
+    "batch": _batch,
+}
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
