@@ -21,8 +21,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from otelkit.collect.batch import OUTCOMES, QUARANTINED, Received, Taken
 from otelkit.collect.clock import Run
-from otelkit.collect.engine import OUTCOMES, QUARANTINED, Engine, Received, Taken
+from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP
 from otelkit.collect.orders import BEGINNING, Late, LateOrder, Orders, OrderStory
 from otelkit.collect.sources import Sources
@@ -38,14 +39,14 @@ OPEN_PATHS: Final = ("/metrics", "/healthz", "/readyz")
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the endpoints need. ``stale_after`` is how old the last tick may be, in seconds."""
+    """What the endpoints need. ``alive`` tells whether deadlines are still looked for."""
 
     engine: Engine
     orders: Orders
     sources: Sources
     registry: CollectorRegistry
     token: str | None
-    stale_after: float
+    alive: Callable[[], bool]
     clock: Callable[[], float] = time.time
 
     def app(self) -> Starlette:
@@ -72,9 +73,8 @@ class Api:
 
     def healthz(self, _request: Request) -> Response:
         """Whether it works at all; a restart may help where it does not."""
-        ticked = self.engine.ticked
-        if ticked is None or self.clock() - ticked > self.stale_after:
-            return PlainTextResponse("no deadline has been looked at for too long\n", 503)
+        if not self.alive():
+            return PlainTextResponse("no deadline has been looked for since too long\n", 503)
         return PlainTextResponse("ok\n")
 
     def readyz(self, _request: Request) -> Response:

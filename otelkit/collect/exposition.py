@@ -21,8 +21,9 @@ from prometheus_client.registry import Collector
 from otelkit import names
 from otelkit.calendars import build
 from otelkit.collect import rabbitmq
+from otelkit.collect.batch import OUTCOMES
 from otelkit.collect.deadletters import Reading
-from otelkit.collect.engine import OUTCOMES, Engine
+from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
 from otelkit.collect.sources import Sources
 from otelkit.collect.tallies import Tallies

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from otelkit import names
 from otelkit.collect import broker
-from otelkit.collect.engine import Engine, Received
+from otelkit.collect.batch import Received
+from otelkit.collect.engine import Engine
 from otelkit.collect.sources import Sources
 
 if TYPE_CHECKING:
@@ -36,46 +37,81 @@ class OrderSource:
         self._sources = sources
         self._stopping = stopping
         self._batch = batch
+        self._horizon: Callable[[float], float | None] = _unknown
+
+    def horizon(self, now: float) -> float | None:
+        """Up to when all events are known, in Unix seconds; None while that cannot be told.
+
+        Deadlines past it must not be judged: the event that met one may still be in the queue.
+        """
+        return self._horizon(now)
 
     def run(self) -> None:
         """The body of a thread."""
-        broker.keep_trying(self._consume, lambda why: self._sources.down(NAME, why), self._stopping)
+        broker.keep_trying(self._consume, self._down, self._stopping)
+
+    def _down(self, why: str) -> None:
+        self._horizon = _unknown
+        self._sources.down(NAME, why)
 
     def _consume(self) -> None:
         channel = broker.connect(self._url, "otelkit collector: order events")
         try:
-            _declare(channel)
+            waiting = _declare(channel)
             channel.basic_qos(prefetch_count=2 * self._batch)
             self._sources.up(NAME)
-            for deliveries in self._batches(channel):
-                self._engine.apply([received for _, received in deliveries])
-                channel.basic_ack(deliveries[-1][0], multiple=True)
+            for deliveries, drained in self._batches(channel):
+                if deliveries:
+                    self._engine.apply([received for _, received in deliveries])
+                    channel.basic_ack(deliveries[-1][0], multiple=True)
+                    waiting = 0
+                if drained and not waiting:
+                    self._horizon = _now
+                elif deliveries:
+                    self._horizon = self._newest_event
         finally:
             if channel.connection.is_open:
                 channel.connection.close()
 
-    def _batches(self, channel: BlockingChannel) -> Iterator[list[Delivery]]:
-        """Deliveries as they come; the broker keeps what is not acknowledged."""
-        waiting: list[Delivery] = []
+    def _batches(self, channel: BlockingChannel) -> Iterator[tuple[list[Delivery], bool]]:
+        """Deliveries as they come, and whether no more were to be had."""
+        taken: list[Delivery] = []
         began = 0.0
         for method, _, body in channel.consume(
             names.ORDERS_QUEUE, inactivity_timeout=_QUIET_SECONDS
         ):
             if method is not None:
                 now = time.time()
-                began = began if waiting else now
-                waiting.append((method.delivery_tag, Received(NAME, body, now)))
-                if len(waiting) < self._batch and now - began < _OLDEST_SECONDS:
+                began = began if taken else now
+                taken.append((method.delivery_tag, Received(NAME, body, now)))
+                if len(taken) < self._batch and now - began < _OLDEST_SECONDS:
                     continue
-            if waiting:
-                yield waiting
-                waiting = []
+            yield taken, method is None
+            taken = []
             if self._stopping.is_set():
                 return
 
+    def _newest_event(self, now: float) -> float | None:
+        heard = self._engine.heard
+        return None if heard is None else min(heard, now)
 
-def _declare(channel: BlockingChannel) -> None:
-    """Make what services publish to, so that the order of starting does not matter."""
+
+def _now(now: float) -> float | None:
+    return now
+
+
+def _unknown(_now: float) -> float | None:
+    return None
+
+
+def _declare(channel: BlockingChannel) -> int:
+    """Make what services publish to, so that the order of starting does not matter.
+
+    Returns how many events wait.
+    """
     channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
-    channel.queue_declare(names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS)
+    declared = channel.queue_declare(
+        names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS
+    )
     channel.queue_bind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
+    return int(declared.method.message_count)

@@ -6,6 +6,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Final
@@ -16,8 +17,9 @@ from starlette.applications import Starlette
 
 from otelkit import names
 from otelkit.collect.api import Api
+from otelkit.collect.batch import Overdue
 from otelkit.collect.deadletters import DeadLetterWatch, Reading, source_name
-from otelkit.collect.engine import Engine, Overdue
+from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP, Exposition
 from otelkit.collect.orders import Orders
 from otelkit.collect.rabbitmq import NAME, OrderSource
@@ -47,17 +49,16 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
         stack.callback(store.close)
         engine = Engine(sla, store, partial(_tell, sla))
         sources = Sources()
-        threads = [_ticking(engine, settings, stopping)]
-        if settings.amqp is not None:
-            batch = settings.batch
-            source = OrderSource(settings.amqp, engine, sources, stopping, batch=batch)
-            sources.down(NAME, "not connected yet")
-            threads.append(threading.Thread(target=source.run, name="order events"))
-        watch = _watch(sla, settings, engine, sources, stopping)
-        if watch is not None:
-            threads.append(threading.Thread(target=watch.run, name="dead letters"))
         sources.up(HTTP)
-        app = _app(sla, settings, engine, store, sources, watch)
+        source = _source(settings, engine, sources, stopping)
+        watch = _watch(sla, settings, engine, sources, stopping)
+        ticker = Ticker(engine, settings, stopping, source.horizon if source else _now)
+        app = _app(sla, settings, engine, store, sources, watch, ticker)
+        threads = [
+            threading.Thread(target=part.run, name=type(part).__name__)
+            for part in (ticker, source, watch)
+            if part is not None
+        ]
         for thread in threads:
             thread.start()
         try:
@@ -68,6 +69,15 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
                 thread.join(STOP_SECONDS)
 
 
+def _source(
+    settings: Settings, engine: Engine, sources: Sources, stopping: threading.Event
+) -> OrderSource | None:
+    if settings.amqp is None:
+        return None
+    sources.down(NAME, "not connected yet")
+    return OrderSource(settings.amqp, engine, sources, stopping, batch=settings.batch)
+
+
 def _app(
     sla: Sla,
     settings: Settings,
@@ -75,13 +85,13 @@ def _app(
     store: SqliteStore,
     sources: Sources,
     watch: DeadLetterWatch | None,
+    ticker: Ticker,
 ) -> Starlette:
     orders = Orders(engine, store)
     registry = CollectorRegistry()
     readings = watch.readings if watch is not None else dict[str, Reading]
     registry.register(Exposition(sla, engine, orders, sources, readings, time.time))
-    stale_after = STALE_TICKS * settings.tick.total_seconds()
-    return Api(engine, orders, sources, registry, settings.token, stale_after).app()
+    return Api(engine, orders, sources, registry, settings.token, lambda: ticker.alive).app()
 
 
 def _watch(
@@ -107,19 +117,43 @@ def _watch(
 # --- ticks ---------------------------------------------------------------------------------
 
 
-def _ticking(engine: Engine, settings: Settings, stopping: threading.Event) -> threading.Thread:
-    lateness = settings.lateness.total_seconds()
+class Ticker:
+    """Lets the engine's time go on, as far as ``horizon`` says that events are known."""
 
-    def tick() -> None:
-        while True:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        stopping: threading.Event,
+        horizon: Callable[[float], float | None],
+    ) -> None:
+        self._engine = engine
+        self._every = settings.tick.total_seconds()
+        self._lateness = settings.lateness.total_seconds()
+        self._stopping = stopping
+        self._horizon = horizon
+        self._beat = time.monotonic()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still looks, also where it has nothing to judge."""
+        return time.monotonic() - self._beat < STALE_TICKS * self._every
+
+    def run(self) -> None:
+        """The body of a thread."""
+        while not self._stopping.is_set():
             try:
-                engine.tick(time.time(), lateness=lateness)
+                known_until = self._horizon(time.time())
+                if known_until is not None:
+                    self._engine.tick(known_until, lateness=self._lateness)
             except StoreError as error:
                 log.error("%s", error)
-            if stopping.wait(settings.tick.total_seconds()):
-                return
+            self._beat = time.monotonic()
+            self._stopping.wait(self._every)
 
-    return threading.Thread(target=tick, name="ticks")
+
+def _now(now: float) -> float | None:
+    return now
 
 
 def _tell(sla: Sla, overdue: Overdue) -> None:
