@@ -1,0 +1,56 @@
+"""``otelkit check``: every mistake of an SLA file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from otelkit import spec
+from otelkit.cli.output import FAILED, Json, SlaFile, Stop, note, plural, print_json
+from otelkit.errors import Problem, SpecError
+from otelkit.model import Sla
+
+EXAMPLE: Final = "Example: otelkit check sla.yaml"
+
+
+def check(sla: SlaFile, as_json: Json = False) -> None:
+    """Say everything that is wrong with an SLA file, or what it holds."""
+    try:
+        found = spec.load(sla)
+    except SpecError as error:
+        _refuse(sla, error.problems, as_json=as_json)
+        raise Stop(FAILED) from error
+    if as_json:
+        print_json({"file": str(sla), "ok": True, "problems": [], "holds": _counts(found)})
+        return
+    print(f"{sla}: fine. System {found.system}: {_holds(found)}.")
+
+
+def _refuse(sla: Path, problems: Sequence[Problem], *, as_json: bool) -> None:
+    if as_json:
+        told = [asdict(problem) for problem in problems]
+        print_json({"file": str(sla), "ok": False, "problems": told})
+        return
+    for problem in problems:
+        print(problem)
+    note(f"{plural(len(problems), 'problem')} in {sla}; nothing was written")
+
+
+def _counts(sla: Sla) -> dict[str, int]:
+    return {
+        "objective": len(sla.objectives),
+        "service": len(sla.services),
+        "process": len(sla.processes),
+        "queue": len(sla.queues),
+        "calendar": len(sla.calendars),
+    }
+
+
+def _holds(sla: Sla) -> str:
+    return ", ".join(_count(count, noun) for noun, count in _counts(sla).items() if count)
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} processes" if noun == "process" and count > 1 else plural(count, noun)

@@ -1,0 +1,82 @@
+"""``otelkit collect``: the collector."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from otelkit import names, spec
+from otelkit.cli.output import INTERRUPTED, Stop
+from otelkit.errors import MissingExtraError
+
+EXAMPLE: Final = (
+    "Example: OTELKIT_COLLECTOR_AMQP=amqp://user:password@rabbitmq otelkit collect --sla sla.yaml"
+)
+
+_FLUSH_SECONDS: Final = 3.0
+
+
+def collect(
+    sla: Annotated[Path, typer.Option("--sla", metavar="SLA", help="The SLA file.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings as YAML; see below.")
+    ] = None,
+) -> None:
+    """Collect order events and dead letters until stopped; serve metrics and answers.
+
+    Settings: store (orders are kept there), amqp, management (of RabbitMQ), listen
+    (127.0.0.1:9465), token (asked of clients; needed beyond loopback), tick (5s), lateness (30s),
+    batch (1000). Each stands in FILE, or in the environment as OTELKIT_COLLECTOR_STORE and so on.
+    """
+    try:
+        from otelkit.collect import settings
+        from otelkit.collect.run import run
+    except ImportError as error:
+        raise MissingExtraError("the collector", "collector") from error
+
+    found = spec.load(sla)
+    chosen = settings.load(config, os.environ)
+    stopping = threading.Event()
+    received: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        received.append(number)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    with _logging_as_services_do():
+        run(found, chosen, stopping)
+    if received[:1] == [signal.SIGINT]:
+        raise Stop(INTERRUPTED)
+
+
+@contextmanager
+def _logging_as_services_do() -> Iterator[None]:
+    """JSON lines, and records over OTLP where the environment names an endpoint."""
+    from otelkit.instrument import logs
+
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addHandler(logs.json_handler(names.COLLECTOR_SERVICE))
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not endpoint:
+        yield
+        return
+    provider = logs.provider(names.COLLECTOR_SERVICE, endpoint)
+    root.addHandler(logs.OtlpHandler(provider))
+    try:
+        yield
+    finally:
+        # In a thread, because a backend that hangs keeps the SDK's shutdown for half a minute.
+        closing = threading.Thread(target=provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(_FLUSH_SECONDS)

@@ -1,0 +1,73 @@
+"""``otelkit generate``: rules, proofs, dashboards, scrape jobs and routes from an SLA file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from otelkit import spec
+from otelkit.cli.output import NO, Json, SlaFile, Stop, note, plural, print_json
+
+if TYPE_CHECKING:
+    from otelkit.generate import writer
+
+EXAMPLE: Final = "Example: otelkit generate sla.yaml -o deploy   (in CI: the same with --check)"
+
+Folder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write to.")
+]
+Check = Annotated[
+    bool, typer.Option("--check", help="Write nothing; exit 2 if the folder would change.")
+]
+Stack = Annotated[
+    bool,
+    typer.Option("--stack", help="Also a whole prometheus.yml and alertmanager.yml of their own."),
+]
+
+
+def generate(
+    sla: SlaFile, output: Folder, check: Check = False, stack: Stack = False, as_json: Json = False
+) -> None:
+    """Write DIR/alert_rules, DIR/proofs, DIR/dashboards and DIR/collectors.
+
+    All files are made before the first is written, and only what differs is replaced. Rules and
+    proofs of objectives that have left the SLA file are removed; files of other origin stay.
+    """
+    from otelkit.generate import files, writer
+
+    found = spec.load(sla)
+    made = files.files(found, sla.name, whole_stack=stack)
+    act = writer.compare if check else writer.write
+    changes = act(made, output, found.system)
+    if as_json:
+        print_json(
+            {
+                "folder": str(output),
+                "files": list(made),
+                "written": not check and bool(changes),
+                "added": changes.added,
+                "changed": changes.changed,
+                "removed": changes.removed,
+            }
+        )
+    else:
+        _say(changes, output, len(made), check=check)
+    if check and changes:
+        raise Stop(NO)
+
+
+def _say(changes: writer.Changes, folder: Path, count: int, *, check: bool) -> None:
+    kinds = (
+        ("+", "new", changes.added),
+        ("~", "changed", changes.changed),
+        ("-", "removed", changes.removed),
+    )
+    for mark, _, paths in kinds:
+        for path in paths:
+            print(f"{mark} {path}")
+    said = ", ".join(f"{len(paths)} {word}" for _, word, paths in kinds if paths)
+    if check and said:
+        said += "; run it without --check to write them"
+    note(f"{folder}: {plural(count, 'file')}, {said or 'all up to date'}")

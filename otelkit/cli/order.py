@@ -1,0 +1,88 @@
+"""``otelkit order``: where an order is."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from otelkit.cli.client import DEFAULT, Address, Token, ask
+from otelkit.cli.output import UNKNOWN, Json, Stop, note, print_json
+
+EXAMPLE: Final = "Example: otelkit order A-1042"
+
+
+def order(
+    order_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Its id, or the name another system gives it.")
+    ],
+    collector: Address = DEFAULT,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Say where an order is, how its clocks stand, and how it came there. Exit 3 if unknown."""
+    found = ask(collector, token, f"/orders/{quote(order_id, safe='')}")
+    if found is None:
+        note(f"no event has told of an order {order_id!r}; is the id right?")
+        raise Stop(UNKNOWN)
+    if as_json:
+        print_json(found)
+        return
+    for one in found["orders"]:
+        _say(one)
+
+
+def _say(order: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    since = _local(order["since"])
+    state = "paused in" if order["paused"] else "in" if order["open"] else "ended in"
+    partner = f", partner {order['partner']}" if order["partner"] else ""
+    console.print(
+        Text(f"{order['id']}: {order['status']}", "bold"),
+        Text(f"{state} stage {order['stage']} since {since}, tier {order['tier']}{partner}"),
+        sep="\n",
+    )
+    for system, name in order["aliases"].items():
+        console.print(Text(f"called {name} by {system}"))
+    clocks = Table("clock", "state", "deadline", "agreement", title="Clocks", title_justify="left")
+    for clock in order["clocks"]:
+        colour = _COLOURS.get(clock["state"], "")
+        deadline = _local(clock["deadline"]) if clock["deadline"] else _left(clock)
+        clocks.add_row(
+            clock["objective"], Text(clock["state"], colour), deadline, clock["agreement"]
+        )
+    steps = Table("at", "status", "after", "from", "trace", title="Timeline", title_justify="left")
+    before = None
+    for step in order["timeline"]:
+        at = datetime.fromisoformat(step["at"])
+        after = "" if before is None else str(_rounded(at - before))
+        steps.add_row(
+            _local(step["at"]), step["status"], after, step["source"], step["trace_id"] or ""
+        )
+        before = at
+    for table in (clocks, steps):
+        if table.rows:
+            console.print(table)
+
+
+_COLOURS: Final = {"overdue": "red", "breached": "red", "at_risk": "yellow", "met": "green"}
+
+
+def _left(clock: dict[str, Any]) -> str:
+    """A paused clock has no deadline, only what is left."""
+    left = clock["left_seconds"]
+    return "" if left is None else f"{_rounded(timedelta(seconds=left))} left"
+
+
+def _local(at: str) -> str:
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def _rounded(duration: timedelta) -> timedelta:
+    return timedelta(seconds=round(duration.total_seconds()))

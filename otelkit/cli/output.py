@@ -1,0 +1,43 @@
+"""What commands share: exit codes, and how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+FAILED: Final = 1
+NO: Final = 2
+UNKNOWN: Final = 3
+INTERRUPTED: Final = 130
+
+SlaFile = Annotated[Path, typer.Argument(metavar="SLA", help="The SLA file.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON, for programs.")]
+
+
+class Stop(Exception):  # noqa: N818 - an exit code, not an error
+    """Ends a command that has said all it has to say."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+def print_json(answer: Any) -> None:
+    """An answer for programs, on standard output."""
+    print(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def note(text: str) -> None:
+    """What a person wants to know but a program does not: on standard error."""
+    print(text, file=sys.stderr)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun[:-1]}ies" if noun.endswith("ry") else f"{count} {noun}s"
