@@ -1,0 +1,147 @@
+"""The demo: a shop with load, its SLA watched, and the alerts as they arrive.
+
+::
+
+    python -m shop.demo                  until Ctrl-C, with RabbitMQ, Prometheus, Alertmanager
+    python -m shop.demo --once           until both alerts have arrived
+    python -m shop.demo --embedded       no server at all: events over HTTP into SQLite
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from otelkit.errors import OtelkitError, ToolError
+from shop import monitoring, packages
+from shop.running import Running
+from shop.screen import Screen
+from shop.servers import RabbitMQ
+from shop.services import Collector, Shop
+
+RULES = Path(__file__).parents[2] / "alert_rules"
+RATE = 2.0
+ORDERS = 100_000
+"""Half a day of them: whoever watches leaves before the customers do."""
+PATIENCE = 180.0
+"""Seconds for all that ``--once`` waits for, once everything runs; it takes some 30."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="make demo", description="Runs the shop, with its SLA watched."
+    )
+    parser.add_argument("--once", action="store_true", help="end when the alerts have arrived")
+    parser.add_argument("--embedded", action="store_true", help="use no server at all")
+    parser.add_argument("--no-install", action="store_true", help="install no Debian package")
+    parser.add_argument("--rules", type=Path, default=RULES, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        code = _run(given)
+    except OtelkitError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _run(given: argparse.Namespace) -> int:
+    embedded = given.embedded or not _has_servers(may_install=not given.no_install)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otelkit-demo-")))
+        # What is on its way down must come down, however often somebody presses Ctrl-C.
+        stack.callback(_ignore_signals)
+        running = _start_embedded(stack, folder) if embedded else _start(stack, folder, given.rules)
+        running.shop.open(rate=RATE, count=ORDERS)
+        screen = Screen(running, sys.stdout)
+        with screen:
+            end = time.monotonic() + PATIENCE
+            while not given.once or (not running.complete and time.monotonic() < end):
+                running.look()
+                screen.show()
+                time.sleep(0.5)
+        if not given.once:
+            return 0
+        _ignore_signals()
+        print(running.summary(), flush=True)
+        return 0 if running.complete else 1
+
+
+def _has_servers(*, may_install: bool) -> bool:
+    """Whether the servers are here, or could be brought."""
+    missing = packages.missing()
+    if not missing:
+        return True
+    named = ", ".join(missing)
+    if not may_install:
+        print(f"not installed: {named}. Running without any server.", flush=True)
+        return False
+    print(f"installing Debian's packages {named} ...", flush=True)
+    try:
+        with tempfile.NamedTemporaryFile(prefix="otelkit-demo-apt-") as log:
+            packages.install(missing, Path(log.name))
+    except ToolError as error:
+        print(f"cannot install {named}: {error}. Running without any server.", flush=True)
+        return False
+    return True
+
+
+def _start(stack: ExitStack, folder: Path, rules: Path) -> Running:
+    print("starting RabbitMQ, Prometheus, Alertmanager and the shop ...", flush=True)
+    broker = RabbitMQ(folder / "rabbitmq")
+    alertmanager = monitoring.alertmanager(folder / "alertmanager")
+    # All at once: RabbitMQ takes longest.
+    stack.callback(broker.kill)
+    broker.launch()
+    stack.enter_context(alertmanager)
+    broker.await_ready()
+    collector = Collector(
+        folder / "collector", {"amqp": broker.amqp_url, "management": broker.management_url}
+    )
+    stack.callback(collector.process.kill)
+    shop = Shop(folder / "shop", broker.amqp_url, broker.amqp_url)
+    stack.callback(shop.kill)
+    collector.start()
+    shop.start()
+    targets = {**shop.metrics_ports, "otelkit-collector": collector.port}
+    prometheus = monitoring.prometheus(folder / "prometheus", rules, targets, alertmanager)
+    stack.enter_context(prometheus)
+    addresses = {
+        "Prometheus": prometheus.url,
+        "Alertmanager": alertmanager.url,
+        "RabbitMQ": broker.management_url,
+    }
+    return Running(shop, collector, alertmanager, addresses)
+
+
+def _start_embedded(stack: ExitStack, folder: Path) -> Running:
+    print("starting the shop and its collector, without any server ...", flush=True)
+    collector = Collector(folder / "collector", {})
+    stack.callback(collector.process.kill)
+    shop = Shop(folder / "shop", str(folder / "line.db"), collector.url)
+    stack.callback(shop.kill)
+    collector.start()
+    shop.start()
+    return Running(shop, collector, None, {})
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    main()

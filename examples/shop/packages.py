@@ -1,0 +1,65 @@
+"""The Debian packages that the demo's servers come from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from otelkit.errors import ToolError
+from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, find_program
+
+_PROGRAMS = (
+    (RabbitMQ.package, "rabbitmq-server", "/usr/lib/rabbitmq/bin"),
+    (Prometheus.package, "prometheus", ""),
+    (Alertmanager.package, "prometheus-alertmanager", ""),
+)
+
+
+def missing() -> list[str]:
+    """The packages whose programs are not on this machine."""
+    found = []
+    for package, program, folder in _PROGRAMS:
+        try:
+            find_program(program, package, *filter(None, (folder,)))
+        except MissingServerError:
+            found.append(package)
+    return found
+
+
+def install(packages: Sequence[str], log: Path) -> None:
+    """Install Debian packages, as root or with passwordless sudo.
+
+    Raises ToolError where that cannot be done; what apt says is in ``log``.
+    """
+    apt = shutil.which("apt-get")
+    if apt is None:
+        raise ToolError("this is no Debian machine: there is no apt-get")
+    become_root = _become_root()
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    with log.open("ab") as output:
+        for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+            done = subprocess.run(
+                [*become_root, apt, *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+    if done.returncode:
+        end = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
+        raise ToolError(f"apt-get could not install them:\n{end}")
+
+
+def _become_root() -> list[str]:
+    if os.geteuid() == 0:
+        return []
+    sudo = shutil.which("sudo")
+    if sudo is not None:
+        asked = subprocess.run([sudo, "-n", "true"], capture_output=True, check=False)
+        if asked.returncode == 0:
+            return [sudo, "-n"]
+    raise ToolError("you are not root and sudo asks for a password")
