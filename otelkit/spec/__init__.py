@@ -7,7 +7,7 @@ The only part of otelkit that knows YAML. Parsing is one way: text, located tree
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otelkit.model import Sla
@@ -25,3 +25,10 @@ def loads(text: str, file: str) -> Sla:
     from otelkit.spec.file import loads as load_text
 
     return load_text(text, file)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of the SLA file, for editors."""
+    from otelkit.spec.schema import json_schema as schema
+
+    return schema()

@@ -1,0 +1,174 @@
+"""JSON Schema of the SLA file, for editors: keys, shapes and examples.
+
+Editors read YAML their own way, so a value may come as text or as a number. References, buckets
+and all that needs a second look is for ``otelkit check`` to say.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from otelkit import names
+
+Schema = dict[str, Any]
+
+_IDENTIFIER: Final = "^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
+_SHARE: Final = r"^[0-9]{1,3}(\.[0-9]{1,9})? ?%$"
+_DURATION: Final = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d|w))+$"
+_ALLOWANCE: Final = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|bd|s|m|h|d|w))+$"
+_BREACHES: Final = r"^[0-9]{1,6} new in [0-9a-z.]+$"
+
+
+def json_schema() -> Schema:
+    """JSON Schema (draft 2020-12) of the SLA file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "otelkit SLA file",
+        **_object(
+            {
+                "version": {"const": 1},
+                "system": _name("Stands on every rule, alert and dashboard."),
+                "links": _object({"grafana": _url(), "runbook": _url("May hold {alert}.")}),
+                "labels": _map({"type": ["string", "number", "boolean"]}, "On every alert."),
+                "owners": _map(_severities(_text("Alertmanager receiver."), required=("page",))),
+                "calendars": _map(_calendar()),
+                "services": _map(_service(), "By the value of their job label."),
+                "processes": _map(_process()),
+                "queues": _map(_object({"owner": _name()}), "Dead-letter queues by name."),
+                "objectives": {"type": "array", "minItems": 1, "items": {"oneOf": _objectives()}},
+            },
+            required=("version", "system", "objectives"),
+        ),
+    }
+
+
+# --- parts ---------------------------------------------------------------------------------
+
+
+def _calendar() -> Schema:
+    interval = {"type": "string", "examples": ["09:00-18:00", "09:00-12:00, 13:00-18:00"]}
+    return _object(
+        {
+            "timezone": {"type": "string", "examples": ["Europe/Berlin", "UTC"]},
+            "hours": _map(
+                {"anyOf": [interval, {"type": "array", "items": interval}]},
+                "By weekdays, such as mon-fri or sat,sun.",
+            ),
+            # YAML of old takes Norway's NO for false.
+            "holidays": {"type": ["string", "boolean"], "description": "ISO code of a country."},
+            "closed": _list({"type": "string", "format": "date"}),
+        },
+        required=("timezone", "hours"),
+    )
+
+
+def _service() -> Schema:
+    http = {key: _text() for key in ("duration", "status", "route")}
+    return _object(
+        {
+            "owner": _name(),
+            "match": _map({"type": "string"}, "Labels that select its series."),
+            "http": _object(http) | {"description": "Names in a service of another make."},
+        }
+    )
+
+
+def _process() -> Schema:
+    lists = ("stages", "optional", "done", "cancelled", "paused", "tiers")
+    keys: Schema = {"owner": _name()}
+    return _object(keys | {key: _list(_text()) for key in lists}, required=("stages", "done"))
+
+
+# --- objectives ----------------------------------------------------------------------------
+
+
+def _objectives() -> list[Schema]:
+    target = _share("The share that has to be good.")
+    latency = _object(
+        {"below": _pattern(_DURATION, "250ms"), "target": target}, required=("below", "target")
+    )
+    allowance = _pattern(_ALLOWANCE, "16h", "5d", "5bd")
+    allowances = _object(
+        {"tier": _text(), "partner": _text(), "agreement": _name(), "allow": allowance},
+        required=("allow",),
+    )
+    clock = {
+        "process": _name(),
+        "stage": _text("For a clock on one stage."),
+        "from": _text("For a clock on the whole order, with to."),
+        "to": _text(),
+        "calendar": _name(),
+        "within": {
+            "anyOf": [allowance, {"type": "array", "minItems": 1, "items": allowances}],
+            "description": "The first that matches an order holds.",
+        },
+        "at_risk": _share("Of the allowance left."),
+        "overdue": _severities(_pattern(_BREACHES, "10 new in 1h")),
+        "target": target,
+    }
+    queue = {
+        "queue": _text(),
+        "max_messages": {"type": "integer", "minimum": 0},
+        "max_age": _pattern(_DURATION, "15m"),
+    }
+    counters = {"good": _text(), "total": _text(), "target": target}
+    return [
+        _objective({"service": _text(), "availability": target}, ("service", "availability")),
+        _objective({"service": _text(), "latency": latency}, ("service", "latency")),
+        _objective(counters, ("good", "total", "target")),
+        _objective(clock, ("process", "within", "target")),
+        _objective(queue, ("queue",)),
+    ]
+
+
+def _objective(keys: Schema, required: tuple[str, ...]) -> Schema:
+    common = {"name": _name(), "owner": _name(), "window": _pattern(r"^[0-9]+[dw]$", "30d")}
+    return _object(common | keys, required=("name", *required))
+
+
+# --- shapes --------------------------------------------------------------------------------
+
+
+def _object(properties: Schema, required: tuple[str, ...] = ()) -> Schema:
+    found: Schema = {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+    return found | ({"required": list(required)} if required else {})
+
+
+def _map(values: Schema, description: str = "") -> Schema:
+    return _said({"type": "object", "additionalProperties": values}, description)
+
+
+def _list(items: Schema) -> Schema:
+    return {"anyOf": [items, {"type": "array", "items": items}]}
+
+
+def _severities(value: Schema, required: tuple[str, ...] = ()) -> Schema:
+    return _object({names.SEVERITY_PAGE: value, names.SEVERITY_TICKET: value}, required)
+
+
+def _name(description: str = "") -> Schema:
+    return _said({"type": "string", "pattern": _IDENTIFIER}, description)
+
+
+def _text(description: str = "") -> Schema:
+    return _said({"type": "string", "minLength": 1}, description)
+
+
+def _url(description: str = "") -> Schema:
+    return _said({"type": "string", "pattern": "^https?://"}, description)
+
+
+def _share(description: str) -> Schema:
+    return _said(_pattern(_SHARE, "99.9%"), description)
+
+
+def _pattern(pattern: str, *examples: str) -> Schema:
+    return {"type": "string", "pattern": pattern, "examples": list(examples)}
+
+
+def _said(schema: Schema, description: str) -> Schema:
+    return schema | ({"description": description} if description else {})
