@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from otelkit import names
+from otelkit.generate.dashboards.flow import flow
+from otelkit.generate.dashboards.journey import journey
 from otelkit.generate.dashboards.overview import overview
 from otelkit.generate.dashboards.panels import Json
 from otelkit.model import Sla
 
 
 def dashboards(sla: Sla) -> dict[str, Json]:
-    """Every dashboard by its file name."""
-    return {f"{sla.system}-{names.DASHBOARD_OVERVIEW}.json": overview(sla)}
+    """Every dashboard by its file name; those about orders only where there are processes."""
+    found = {names.DASHBOARD_OVERVIEW: overview(sla)}
+    if sla.processes:
+        found[names.DASHBOARD_FLOW] = flow(sla)
+        found[names.DASHBOARD_JOURNEY] = journey(sla)
+    return {f"{sla.system}-{name}.json": dashboard for name, dashboard in found.items()}
