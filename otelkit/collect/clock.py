@@ -156,14 +156,15 @@ def advance(policy: Policy, state: State | None, event: Event) -> State:
 
 
 def _new(policy: Policy, event: Event) -> State:
-    """An order before its first event, which stands nowhere yet."""
+    """An order before its first event."""
     tier = event.tier or policy.process.default_tier
     # An order that is first heard of paused or done has been in the first stage all along.
     stage = policy.process.stages[0]
-    return State(
-        event.process, event.order_id, "", stage, event.at, tier, event.partner, event.at,
+    order = State(
+        event.process, event.order_id, stage, stage, event.at, tier, event.partner, event.at,
         open=True, paused=False,
     )  # fmt: skip
+    return _enter(policy, order, is_new=True) if event.status in policy.process.paused else order
 
 
 def _versions(state: State, event: Event) -> dict[str, int]:

@@ -87,14 +87,16 @@ class SqliteStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = path.with_name(path.name + ".lock").open("wb")
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StoreError(
-                f"another collector works on {path}; stop it, or give this one a file of its own"
-            ) from error
         except OSError as error:
             raise StoreError(
                 f"cannot write beside {path}: {error.strerror or error}; choose another place"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise StoreError(
+                f"another collector works on {path}; stop it, or give this one a file of its own"
             ) from error
         return lock
 

@@ -50,7 +50,8 @@ def settle(state: State, now: float) -> tuple[State, list[Key]]:
     """Count the outcomes that are not counted yet: the state, and the counters that rise by one.
 
     A breach counts when it happens, so a clock that is overdue counts before it ends. An outcome
-    that turns out otherwise is a correction, because a counter cannot fall.
+    that turns out otherwise is a correction once the clock has ended, because a counter cannot
+    fall.
     """
     counted: list[Key] = []
     runs = []

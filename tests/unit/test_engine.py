@@ -1,0 +1,278 @@
+"""The engine over a real store: whatever way events arrive, the numbers come out the same."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otelkit import events, names, spec
+from otelkit.collect import standing as gauges
+from otelkit.collect.batch import Overdue, Received
+from otelkit.collect.clock import State
+from otelkit.collect.engine import Engine
+from otelkit.collect.orders import Orders
+from otelkit.collect.sqlite import SqliteStore
+from otelkit.collect.tallies import Key, Tallies
+from otelkit.errors import StoreError
+from otelkit.events import OrderMoved
+
+SLA = (Path(__file__).parent / "data" / "clocks.yaml").read_text()
+START = 1_800_000_000.0
+Story = list[tuple[int, str]]
+"""Seconds after the start, and the status then."""
+
+STATUSES = ("submitted", "priced", "making", "packed", "shipped", "cancelled", "waiting")
+STORIES = st.lists(
+    st.tuples(st.integers(0, 400), st.sampled_from(STATUSES)),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda step: step[0],
+)
+LATEST = START + 1000
+
+
+class Collector:
+    """An engine with its store in a folder, and ways to feed it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sla = spec.loads(SLA, "sla.yaml")
+        self.store = SqliteStore(folder / "orders.db")
+        self.overdue: list[Overdue] = []
+        self.engine = Engine(self.sla, self.store, self.overdue.append)
+        self.orders = Orders(self.engine, self.store)
+
+    def feed(self, *told: OrderMoved) -> list[str]:
+        batch = [Received("test", events.encode(event), LATEST) for event in told]
+        return [taken.outcome for taken in self.engine.apply(batch)]
+
+    def state(self, order_id: str = "A-1") -> State:
+        (story,) = self.orders.find(order_id, LATEST)
+        return story.state
+
+    def close(self) -> None:
+        self.store.close()
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Collector]:
+    made = Collector(tmp_path)
+    yield made
+    made.close()
+
+
+def moved(at: float, status: str, *, order: str = "A-1", **more: object) -> OrderMoved:
+    when = datetime.fromtimestamp(START + at, UTC)
+    return OrderMoved("test", f"{order}-{at}-{status}", order, when, "order", status, **more)  # type: ignore[arg-type]
+
+
+def clocks(tallies: Tallies) -> dict[Key, float]:
+    """Outcomes as they stand after corrections, by objective and outcome."""
+    found: dict[Key, float] = {}
+    for key, count in tallies.items():
+        if key[0] == names.ORDER_CLOCKS.name:
+            _, objective, _, _, outcome = key
+            found[objective, outcome] = found.get((objective, outcome), 0) + count
+        elif key[0] == names.ORDER_CLOCK_CORRECTIONS.name:
+            _, objective, _, before, after = key
+            found[objective, before] = found.get((objective, before), 0) - count
+            found[objective, after] = found.get((objective, after), 0) + count
+    return {key: count for key, count in found.items() if count}
+
+
+def standing(tallies: Tallies) -> dict[Key, float]:
+    metrics = {
+        metric.name
+        for metric in (
+            names.ORDERS_OPEN,
+            names.ORDERS_PAUSED,
+            names.ORDERS_OVERDUE,
+            names.ORDERS_AT_RISK,
+            names.ORDER_STAGE_AGE,
+        )
+    }
+    return {key: count for key, count in tallies.items() if key[0] in metrics}
+
+
+# --- one order -----------------------------------------------------------------------------
+
+
+def test_a_tick_counts_a_breach_when_it_happens_and_only_once(collector: Collector) -> None:
+    collector.feed(moved(0, "making"))
+    collector.engine.tick(START + 99)
+    assert clocks(collector.engine.tallies()) == {}
+    assert [late.deadline for late in collector.orders.late("at_risk")] == [START + 100]
+    for now in (100, 101, 102):
+        collector.engine.tick(START + now)
+    assert clocks(collector.engine.tallies()) == {("making", "breached"): 1}
+    assert [(o.state.order_id, o.objective) for o in collector.overdue] == [("A-1", "making")]
+    collector.feed(moved(103, "packed"))
+    assert clocks(collector.engine.tallies()) == {("making", "breached"): 1}
+    assert collector.orders.late("overdue") == []
+
+
+def test_a_late_event_that_turns_a_breach_into_met_is_a_correction(collector: Collector) -> None:
+    collector.feed(moved(0, "making"))
+    collector.engine.tick(START + 150)
+    collector.feed(moved(90, "packed"))
+    tallies = collector.engine.tallies()
+    assert tallies[names.ORDER_CLOCKS.name, "making", "standard", "default", "breached"] == 1
+    assert tallies[names.ORDER_CLOCK_CORRECTIONS.name, "making", "standard", "breached", "met"] == 1
+
+
+def test_what_the_next_event_of_a_batch_meets_is_never_a_breach(collector: Collector) -> None:
+    collector.engine.tick(LATEST)
+    collector.feed(moved(0, "making"), moved(50, "packed"), moved(60, "shipped"))
+    assert clocks(collector.engine.tallies()) == {("making", "met"): 1, ("whole", "met"): 1}
+    assert collector.overdue == []
+
+
+def test_an_order_is_found_by_the_name_of_another_system(collector: Collector) -> None:
+    collector.feed(moved(0, "making", aliases={"mes": "W-77"}))
+    assert collector.state("W-77").order_id == "A-1"
+    assert collector.orders.find("W-78", LATEST) == []
+
+
+def test_nothing_wrong_stops_a_batch_and_all_of_it_can_be_read(collector: Collector) -> None:
+    wrong = {
+        b"\xff\x00": "not an order event",
+        b"{}": "specversion",
+        events.encode(moved(1, "lost")): "no status 'lost'",
+        events.encode(moved(1, "making", tier="gold")): "no tier 'gold'",
+        events.encode(moved(1, "making", order="A\n1")): "control characters",
+        events.encode(moved(10_000_000, "making")): "ahead of us",
+        b"[" * 10_000: "not an order event",
+        b" " * 70_000: "too many",
+    }
+    batch = [Received("test", body, LATEST) for body in (*wrong, events.encode(moved(0, "making")))]
+    taken = collector.engine.apply(batch)
+    assert [one.outcome for one in taken] == ["quarantined"] * len(wrong) + ["applied"]
+    reasons = [rejected.reason for rejected in reversed(collector.engine.quarantined(100))]
+    for reason, expected in zip(reasons, wrong.values(), strict=True):
+        assert expected in reason
+    counted = collector.engine.tallies()[names.ORDER_EVENTS.name, "test", "quarantined"]
+    assert counted == len(wrong)
+
+
+# --- any arrival ---------------------------------------------------------------------------
+
+
+@given(st.lists(STORIES, min_size=1, max_size=4), st.randoms(use_true_random=False), st.data())
+def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
+    stories: list[Story], luck: random.Random, data: st.DataObject
+) -> None:
+    told = [
+        moved(at, status, order=f"A-{number}")
+        for number, story in enumerate(stories)
+        for at, status in story
+    ]
+    in_order = sorted(told, key=lambda event: event.at)
+    shuffled = [*told, *luck.sample(told, len(told) // 2)]
+    luck.shuffle(shuffled)
+    with ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
+        straight, wild = (stack.enter_context(closing(Collector(f))) for f in folders)
+        straight.feed(*in_order)
+        while shuffled:
+            size = data.draw(st.integers(1, 4))
+            batch, shuffled = shuffled[:size], shuffled[size:]
+            wild.feed(*batch)
+            wild.engine.tick(START + data.draw(st.integers(0, 500)))
+        for collector in (straight, wild):
+            collector.engine.tick(LATEST)
+        for number in range(len(stories)):
+            expected, found = straight.state(f"A-{number}"), wild.state(f"A-{number}")
+            assert _known(found) == _known(expected)
+        assert standing(wild.engine.tallies()) == standing(straight.engine.tallies())
+        _check_gauges(wild)
+        # A breach that a late event took back is corrected once the clock has ended.
+        for collector in (straight, wild):
+            collector.feed(*(moved(600, "shipped", order=f"A-{n}") for n in range(len(stories))))
+        assert clocks(wild.engine.tallies()) == clocks(straight.engine.tallies())
+        _check_restart(wild, folders[1])
+
+
+def _known(state: State) -> object:
+    """An order without what depends on the way its events came in."""
+    return (
+        state.status, state.stage, state.since, state.tier, state.open, state.paused,
+        [(r.objective, r.number, r.deadline, r.left, r.ended, r.outcome) for r in state.runs],
+    )  # fmt: skip
+
+
+def _check_gauges(collector: Collector) -> None:
+    """Gauges that changed step by step are what a count of all orders gives."""
+    recount = Tallies()
+    rows = collector.store._db.execute("SELECT num FROM orders").fetchall()
+    for (number,) in rows:
+        recount.change(gauges.standing(collector.store.get(number), collector.engine.watermark))
+    assert standing(collector.engine.tallies()) == recount
+
+
+def _check_restart(collector: Collector, folder: Path) -> None:
+    before = collector.engine.tallies()
+    collector.close()
+    with closing(Collector(folder)) as again:
+        assert again.engine.tallies() == before
+
+
+# --- the store -----------------------------------------------------------------------------
+
+
+def test_a_failed_batch_leaves_no_trace(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collector.feed(moved(0, "submitted"))
+    before = collector.engine.tallies()
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(collector.store, "add", fail)
+    with pytest.raises(OSError, match="disk full"):
+        collector.feed(moved(10, "making"))
+    monkeypatch.undo()
+    assert collector.engine.tallies() == before
+    assert collector.state().status == "submitted"
+    assert collector.feed(moved(10, "making")) == ["applied"]
+
+
+def test_a_store_serves_one_collector(tmp_path: Path) -> None:
+    first = SqliteStore(tmp_path / "orders.db")
+    with pytest.raises(StoreError, match=r"another collector works on .*orders.db; stop it, or"):
+        SqliteStore(tmp_path / "orders.db")
+    first.close()
+    SqliteStore(tmp_path / "orders.db").close()
+
+
+def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "orders.db"
+    path.write_text("my holiday pictures, all of them, in one file" * 100)
+    with pytest.raises(StoreError, match=r"cannot open the store .*; move the file away"):
+        SqliteStore(path)
+    assert path.read_text().startswith("my holiday")
+
+
+def test_pages_of_late_orders_hold_each_once_in_the_order_of_their_deadlines(
+    collector: Collector,
+) -> None:
+    told = [moved(n // 3, "making", order=f"A-{n}", tier="vip") for n in range(0, 60, 2)]
+    told += [moved(n // 3, "making", order=f"B-{n}") for n in range(30)]
+    collector.feed(*told)
+    collector.engine.tick(LATEST)
+    whole = collector.orders.late("overdue", objective="making", limit=500)
+    assert len(whole) == 60
+    assert [late.alarm for late in whole] == sorted(late.alarm for late in whole)
+    paged = []
+    page = collector.orders.late("overdue", objective="making", limit=7)
+    while page:
+        paged += page
+        page = collector.orders.late("overdue", objective="making", limit=7, after=page[-1].alarm)
+    assert paged == whole
