@@ -1,10 +1,15 @@
-"""The Debian packages that the demo's servers come from."""
+"""The Debian packages that the servers come from.
+
+``python -m shop.packages`` installs the ones that are missing.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,3 +68,19 @@ def _become_root() -> list[str]:
         if asked.returncode == 0:
             return [sudo, "-n"]
     raise ToolError("you are not root and sudo asks for a password")
+
+
+def main() -> None:
+    lacking = missing()
+    if not lacking:
+        return
+    print(f"installing Debian's packages {', '.join(lacking)} ...", flush=True)
+    with tempfile.NamedTemporaryFile(prefix="shop-apt-") as log:
+        try:
+            install(lacking, Path(log.name))
+        except ToolError as error:
+            sys.exit(f"cannot install {', '.join(lacking)}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -195,7 +195,7 @@ def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
         # A breach that a late event took back is corrected once the clock has ended.
         for collector in (straight, wild):
             collector.feed(*(moved(600, "shipped", order=f"A-{n}") for n in range(len(stories))))
-        assert clocks(wild.engine.tallies()) == clocks(straight.engine.tallies())
+        assert _judged(wild) == _judged(straight)
         _check_restart(wild, folders[1])
 
 
@@ -205,6 +205,12 @@ def _known(state: State) -> object:
         state.status, state.stage, state.since, state.tier, state.open, state.paused,
         [(r.objective, r.number, r.deadline, r.left, r.ended, r.outcome) for r in state.runs],
     )  # fmt: skip
+
+
+def _judged(collector: Collector) -> dict[Key, float]:
+    """Clocks met and breached. One that a late event shows never to have run is cancelled."""
+    every = clocks(collector.engine.tallies())
+    return {key: count for key, count in every.items() if key[1] != names.OUTCOME_CANCELLED}
 
 
 def _check_gauges(collector: Collector) -> None:

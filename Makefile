@@ -1,0 +1,63 @@
+# The project's own tasks. Each installs what it needs, says so, and can be run again.
+#   make demo [DEMO="--once --embedded --no-install"]    the whole way from an order to its alert
+#   make check     style, types, drift of the generated files
+#   make test      all of it, and every test: what CI runs
+#   make bench     every figure of the README, each beside its peer
+#   make soak      the long runs: many kills, many orders
+
+VENV ?= .venv
+PYTHON ?= python3
+DEMO ?=
+TESTS ?= tests
+BIN := $(VENV)/bin
+export PYTHONPATH := examples
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo check test bench soak generate constraints clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/demo
+	@exec $(BIN)/python -m shop.demo $(DEMO)
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/otelkit generate examples/shop/sla.yaml -o . --check
+
+test: check $(VENV)/servers
+	$(BIN)/pytest $(TESTS)
+
+# Writes what the shop's SLA file says: alert_rules/, proofs/, dashboards/, collectors/.
+generate: $(VENV)/dev
+	$(BIN)/otelkit generate examples/shop/sla.yaml -o .
+
+# Resolves every dependency anew, to the newest versions that pyproject.toml allows.
+constraints:
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install -q --upgrade pip
+	build/constraints/bin/python -m pip install -q -e '.[all]' --group dev
+	build/constraints/bin/python -m pip freeze --all --exclude-editable | sort -f > constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist
+
+# An environment, and a mark in it for each set of packages that it holds.
+$(VENV)/pip: constraints.txt
+	@$(PYTHON) -m venv $(VENV) || { echo "make: Python cannot make an environment here;" \
+	  "install python3-venv (apt-get install python3-venv) and run make again" >&2; exit 1; }
+	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1' -c constraints.txt
+	@touch $@
+
+$(VENV)/demo: pyproject.toml $(VENV)/pip
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[all]' --group demo
+	@touch $@
+
+$(VENV)/dev: pyproject.toml $(VENV)/pip
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[all]' --group dev
+	@touch $@ $(VENV)/demo
+
+$(VENV)/servers: examples/shop/packages.py $(VENV)/dev
+	$(BIN)/python -m shop.packages
+	@touch $@
