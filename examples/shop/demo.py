@@ -30,7 +30,7 @@ RATE = 2.0
 ORDERS = 100_000
 """Half a day of them: whoever watches leaves before the customers do."""
 PATIENCE = 180.0
-"""Seconds for all that ``--once`` waits for, once everything runs; it takes some 30."""
+"""Seconds that ``--once`` waits for the alerts, once everything runs; it takes some 30."""
 
 
 def main() -> None:
@@ -40,6 +40,13 @@ def main() -> None:
     parser.add_argument("--once", action="store_true", help="end when the alerts have arrived")
     parser.add_argument("--embedded", action="store_true", help="use no server at all")
     parser.add_argument("--no-install", action="store_true", help="install no Debian package")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        metavar="SECONDS",
+        default=PATIENCE,
+        help="how long --once waits for them (%(default).0f)",
+    )
     parser.add_argument("--rules", type=Path, default=RULES, help=argparse.SUPPRESS)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -64,7 +71,7 @@ def _run(given: argparse.Namespace) -> int:
         running.shop.open(rate=RATE, count=ORDERS)
         screen = Screen(running, sys.stdout)
         with screen:
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + given.patience
             while not given.once or (not running.complete and time.monotonic() < end):
                 running.look()
                 screen.show()
