@@ -21,6 +21,7 @@ _VARIABLES = (
     (re.compile(r"\$__(from|to)"), "0"),
     (re.compile(r"\$\{?\w+(:\w+)?\}?"), ".*"),
 )
+_ASKED = re.compile(r'query (?:`([^`]*)`|"([^"]*)")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,23 @@ class Query:
 
 
 def queries(files: Mapping[str, str]) -> Iterator[Query]:
-    """Every PromQL expression of rules and dashboards."""
+    """Every PromQL expression of rules, of what alerts say, and of dashboards."""
     for path, text in files.items():
         if path.startswith("alert_rules/"):
-            yield from (Query(f"{path}: {rule_name(r)}", r["expr"]) for r in rules(text))
+            for rule in rules(text):
+                yield Query(f"{path}: {rule_name(rule)}", rule["expr"])
+                for said in rule.get("annotations", {}).values():
+                    yield from (Query(f"{path}: {rule_name(rule)} says", q) for q in _asked(said))
         elif path.startswith("dashboards/"):
             for panel in json.loads(text)["panels"]:
                 for target in panel.get("targets", ()):
                     if "expr" in target and target["datasource"]["type"] == "prometheus":
                         yield Query(f"{path}: {panel['title']}", without_variables(target["expr"]))
+
+
+def _asked(template: str) -> list[str]:
+    """The queries of an annotation."""
+    return [found[0] or found[1] for found in _ASKED.findall(template)]
 
 
 def rules(text: str) -> Iterator[dict[str, Any]]:
