@@ -24,13 +24,16 @@ check: $(VENV)/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/otelkit generate examples/shop/sla.yaml -o . --check
+	$(BIN)/python docs/reference.py --check
 
 test: check $(VENV)/servers
 	$(BIN)/pytest $(TESTS)
 
-# Writes what the shop's SLA file says: alert_rules/, proofs/, dashboards/, collectors/.
+# What follows from the shop's SLA file (alert_rules/, proofs/, dashboards/, collectors/) and from
+# the names in the code (docs/metrics.md).
 generate: $(VENV)/dev
 	$(BIN)/otelkit generate examples/shop/sla.yaml -o .
+	$(BIN)/python docs/reference.py
 
 # Resolves every dependency anew, to the newest versions that pyproject.toml allows.
 constraints:
