@@ -31,12 +31,14 @@ _RESET_WITHIN: Final = 65
 """Minutes after recovery. The longest short window of a page is half an hour, and the last known
 burn rate counts for one hour where no traffic follows."""
 _MINUTE: Final = timedelta(minutes=1)
+_HOUR: Final = timedelta(hours=1)
 
 
 def objective(sla: Sla, objective: Objective) -> Iterator[Test]:
     """The tests of one objective's rules, by its kind."""
     if isinstance(objective, BudgetObjective):
         yield _outage_pages(sla, objective)
+        yield _share_pages(sla, objective)
         yield _long_outage_tickets(sla, objective)
         yield _one_failure_is_silent(sla, objective)
     if isinstance(objective, Clock):
@@ -88,6 +90,33 @@ def _outage_pages(sla: Sla, objective: BudgetObjective) -> Test:
             fires(alert, labels, _HEALTHY + _PAGE_WITHIN),
             fires(alert, labels, _HEALTHY + lasts),
             silent(alert, labels, _HEALTHY + lasts + _RESET_WITHIN),
+        ),
+    )
+
+
+def _share_pages(sla: Sla, objective: BudgetObjective) -> Test:
+    """A fiftieth of the budget within an hour pages, and a twentieth part less does not.
+
+    A low objective pages on what a full outage of a quarter of an hour spends, if that is less.
+    At most 60 % of the events are bad meanwhile, so no clause about outages has a part in it.
+    """
+    budget = (1 - objective.target) * Decimal(objective.window / _HOUR)
+    enough = min(budget / 50, Decimal("0.25")) * 12 * _RATE
+    lasts = 5 * max(1, int((enough * 2 / _RATE).to_integral_value(ROUND_CEILING)))
+    few, many = (f"{enough * 5 / lasts * part:.4f}" for part in (Decimal("0.95"), Decimal("1.05")))
+    apart = 75  # the few have left the hour when the many come
+    end_few = _HEALTHY + lasts
+    end_many = end_few + apart + lasts
+    bad = f"0x{_HEALTHY} {few}x{lasts - 1} 0x{apart - 1} {many}x{lasts - 1} 0x5"
+    minutes = end_many + 5
+    labels, alert = labels_of(sla, objective, names.SEVERITY_PAGE), names.ALERT_ERROR_BUDGET_BURN
+    return Test(
+        f"{objective.name}: a fiftieth of the budget within an hour pages, a little less does not",
+        _recorded(sla, objective, bad, f"{_RATE}x{minutes}", f"{_RATE}x{minutes}"),
+        (
+            silent(alert, labels, end_few),
+            silent(alert, labels, end_few + 5),
+            fires(alert, labels, end_many),
         ),
     )
 
@@ -150,6 +179,7 @@ def _breaches_alert(sla: Sla, clock: Clock, severity: str, threshold: NewBreache
             silent(alert, labels, few + 1),
             silent(alert, labels, enough - 1),
             fires(alert, labels, enough),
+            fires(alert, labels, enough + within - 2),  # as long as it is within the window
             silent(alert, labels, enough + within + 6),
         ),
         (told(sla, alert, enough, labels, said),) if len(clock.overdue) == 1 else (),
@@ -225,6 +255,7 @@ def health(sla: Sla, watched: Sequence[str]) -> Iterator[Test]:
     """The tests of what watches the rest; ``watched`` are the groups that have a heartbeat."""
     yield from (_no_data(sla, objective) for objective in sla.objectives)
     if watches_orders(sla):
+        yield _collector_is_missing(sla)
         yield _collector_stops(sla)
         yield _source_is_lost(sla)
     yield from (_group_stops(sla, group) for group in watched)
@@ -275,6 +306,14 @@ def _stale_labels(sla: Sla) -> dict[str, str]:
         "owner": collector_owner(sla),
         **sla.labels,
     }
+
+
+def _collector_is_missing(sla: Sla) -> Test:
+    return Test(
+        "a collector that was never there is told",
+        (),
+        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 0, 2),
+    )
 
 
 def _collector_stops(sla: Sla) -> Test:
