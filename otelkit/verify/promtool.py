@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Final
 
@@ -78,7 +79,10 @@ class _Programs:
     def run(self, command: list[str], folder: Path | None = None) -> tuple[bool, str]:
         """Whether the program succeeds, and what it says."""
         try:
-            with self._start(command, folder) as program:
+            with (
+                TemporaryDirectory(prefix="otelkit-promtool-") as scratch,
+                self._start(command, folder, scratch) as program,
+            ):
                 try:
                     output, _ = program.communicate(timeout=_TIMEOUT)
                 finally:
@@ -92,12 +96,21 @@ class _Programs:
             raise ToolError(f"cannot run {command[0]}: {error.strerror or error}") from error
         return program.returncode == 0, output.strip()
 
-    def _start(self, command: list[str], folder: Path | None) -> subprocess.Popen[str]:
+    def _start(
+        self, command: list[str], folder: Path | None, scratch: str
+    ) -> subprocess.Popen[str]:
+        # promtool keeps its series in the temporary folder, and leaves them there when killed.
+        env = {**os.environ, "TMPDIR": scratch}
         with self._lock:
             if self._killed:
                 raise ToolError(f"{command[0]} was not started: nobody waits for it any more")
             program = subprocess.Popen(
-                command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                command,
+                cwd=folder,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
             self._started.append(program)
             return program
