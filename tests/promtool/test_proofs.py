@@ -43,6 +43,7 @@ MUTANTS = (
         BURN, "wakes people for one failure", "lone", r"\n +and \([^\n]* > 1\.5 or [^\n]* > 1\.5\)"
     ),
     Mutant(BURN, "never asks whether it burns", OUTAGE, r"\n +and \(\n[^\n]*\n[^\n]*\n +\)"),
+    Mutant(BURN, "overlooks the night", "quiet hour", r"\n +or\n +\([^\n]* > 9\.5[^\n]*"),
     Mutant(BURN, "has no owner", OUTAGE, r'\n +owner: "web"'),
     Mutant(BURN, "has a severity that nobody routes", OUTAGE, '"page"', '"high"'),
     Mutant(CLOCK, "waits for a sixth new breach", "5 new", r"> 4\.5", "> 5.5"),
