@@ -17,6 +17,10 @@ Every message is one sentence or more that says what is wrong, where, and what t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+_LINE_WIDTH: Final = 120
+"""Of a longer line, only this much is shown, up to the mistake or from the line's beginning."""
 
 
 class OtelkitError(Exception):
@@ -43,9 +47,18 @@ class Problem:
         what = f"{self.path}: {self.message}" if self.path else self.message
         if not self.source.strip():
             return where + what
+        begin = max(0, self.column - _LINE_WIDTH) if len(self.source) > _LINE_WIDTH else 0
+        line = "".join(_shown(c) for c in self.source[begin : begin + _LINE_WIDTH])
         # Tabs stay tabs under the line, or the caret would stand in the wrong place.
-        pad = "".join(c if c == "\t" else " " for c in self.source[: self.column - 1])
-        return f"{where}{what}\n    {self.source}\n    {pad}^"
+        pad = "".join(c if c == "\t" else " " for c in line[: self.column - 1 - begin])
+        return f"{where}{what}\n    {line}\n    {pad}^"
+
+
+def _shown(character: str) -> str:
+    """A character as a terminal can show it without being told to do something else."""
+    return (
+        character if character.isprintable() or character == "\t" else "\N{REPLACEMENT CHARACTER}"
+    )
 
 
 class SpecError(OtelkitError):

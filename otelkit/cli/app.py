@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib.metadata import version
 from typing import Annotated, Final, NoReturn
 
-from otelkit.errors import MissingExtraError, OtelkitError
+from otelkit.errors import MissingExtraError, OtelkitError, SpecError
 
 try:
     import typer
@@ -64,24 +65,50 @@ def _otelkit(
 
 def main() -> NoReturn:
     """Run the command line of this process, and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be no text
     sys.exit(_code())
 
 
 def _code() -> int:
     try:
+        code = _run()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # now, while what goes wrong can still be told
+    except BrokenPipeError:
+        _give_up_stdout()
+        return FAILED
+    except OSError as error:
+        _give_up_stdout()
+        _tell(f"cannot write {error.filename or 'the answer'}: {error.strerror or error}")
+        return FAILED
+    return code
+
+
+def _run() -> int:
+    try:
         app(prog_name="otelkit")
     except Stop as stop:
         return stop.code
+    except SpecError as error:
+        print(error, file=sys.stderr)  # begins with file and line, where editors look for them
+        return FAILED
     except OtelkitError as error:
-        print(f"otelkit: {error}", file=sys.stderr)
+        _tell(str(error))
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain about it once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
     except SystemExit as stop:
         # Click says 2 for wrong usage, which here is an answer that says no.
         return FAILED if stop.code == _CLICK_USAGE else int(stop.code or 0)
     return 0
+
+
+def _give_up_stdout() -> None:
+    """Nobody can read what is still to be written; Python would complain of it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _tell(text: str) -> None:
+    print(f"otelkit: {text}", file=sys.stderr)

@@ -19,12 +19,12 @@ def init(
     """Write a commented SLA file to start from."""
     path = folder / FILE
     text = Path(__file__).with_name("starter.yaml").read_bytes()
+    if path.exists():
+        raise ConfigError(f"{path} is there already; edit it, or name another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             file.write(text)
-    except FileExistsError as error:
-        raise ConfigError(f"{path} is there already; edit it, or name another folder") from error
     except OSError as error:
         raise ConfigError(
             f"cannot write {path}: {error.strerror or error}; name another folder"

@@ -37,6 +37,7 @@ def files(sla: Sla, source: str, *, whole_stack: bool = False) -> dict[str, str]
     ``whole_stack`` adds a prometheus.yml and an alertmanager.yml of their own, for those who have
     none to merge the fragments into.
     """
+    source = source if source.isprintable() else ascii(source)  # it stands in comments
     found = {
         **_rules(sla, source),
         **_dashboards(sla),

@@ -1,19 +1,19 @@
 """Proofs: for every alert, a scenario in which it must fire and others in which it must not.
 
 They feed recorded events to the rules of one objective and expect alerts; :mod:`.raw` proves how
-the events come about. What they expect is what an objective promises in words (a full outage
-pages within a quarter of the window, the tenth breach pages and the ninth does not), not the
-output of the code that made the rules.
+the events come about, :mod:`.burns` which of them spend too much of a budget. What they expect is
+what an objective promises in words (a full outage pages within a quarter of the window, the tenth
+breach pages and the ninth does not), not the output of the code that made the rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from otelkit import names
+from otelkit.generate import burns
 from otelkit.generate.alerts import labels_of
 from otelkit.generate.health import collector_owner, heartbeat_labels, watches_orders
 from otelkit.generate.proof import Expect, Series, Test, fires, silent
@@ -21,24 +21,13 @@ from otelkit.generate.said import Said, in_words, told
 from otelkit.generate.sli import identity
 from otelkit.model import BudgetObjective, Clock, NewBreaches, Objective, QueueLimit, Sla
 
-_RATE: Final = 3000
-"""Events in five minutes; enough that no gate on few events stands in the way."""
-_HEALTHY: Final = 120
-"""Minutes of good traffic before something happens: two whole hours on record."""
-_PAGE_WITHIN: Final = 20
-"""Minutes: a quarter of the first page's hour, and the five that a recording holds."""
-_RESET_WITHIN: Final = 65
-"""Minutes after recovery. The longest short window of a page is half an hour, and the last known
-burn rate counts for one hour where no traffic follows."""
 _MINUTE: Final = timedelta(minutes=1)
 
 
 def objective(sla: Sla, objective: Objective) -> Iterator[Test]:
     """The tests of one objective's rules, by its kind."""
     if isinstance(objective, BudgetObjective):
-        yield _outage_pages(sla, objective)
-        yield _long_outage_tickets(sla, objective)
-        yield _one_failure_is_silent(sla, objective)
+        yield from burns.tests(sla, objective)
     if isinstance(objective, Clock):
         for severity, threshold in objective.overdue.items():
             yield _breaches_alert(sla, objective, severity, threshold)
@@ -49,79 +38,6 @@ def objective(sla: Sla, objective: Objective) -> Iterator[Test]:
             yield _depth_alerts(sla, objective, objective.max_messages)
         if objective.max_age is not None:
             yield _age_alerts(sla, objective, objective.max_age)
-
-
-# --- budgets -------------------------------------------------------------------------------
-
-
-def _recorded(
-    sla: Sla, objective: Objective, bad: str, total: str, good: str
-) -> tuple[Series, ...]:
-    labels = identity(sla, objective.name)
-    return (
-        Series(f"{names.BAD}5m", labels, bad),
-        Series(f"{names.TOTAL}5m", labels, total),
-        Series(f"{names.GOOD}5m", labels, good),
-    )
-
-
-def _outage(sla: Sla, objective: Objective, minutes: int, after: int) -> tuple[Series, ...]:
-    """Healthy for two hours, then nothing but failures, then healthy again."""
-    up, down, again = _HEALTHY, minutes - 1, after
-    return _recorded(
-        sla,
-        objective,
-        bad=f"0x{up} {_RATE}x{down} 0x{again}",
-        total=f"{_RATE}x{up} {_RATE}x{down} {_RATE}x{again}",
-        good=f"{_RATE}x{up} 0x{down} {_RATE}x{again}",
-    )
-
-
-def _outage_pages(sla: Sla, objective: BudgetObjective) -> Test:
-    labels = labels_of(sla, objective, names.SEVERITY_PAGE)
-    alert, lasts = names.ALERT_ERROR_BUDGET_BURN, 30
-    return Test(
-        f"{objective.name}: an outage of {lasts} minutes pages, and the page ends",
-        _outage(sla, objective, lasts, _RESET_WITHIN + 5),
-        (
-            silent(alert, labels, _HEALTHY),
-            fires(alert, labels, _HEALTHY + _PAGE_WITHIN),
-            fires(alert, labels, _HEALTHY + lasts),
-            silent(alert, labels, _HEALTHY + lasts + _RESET_WITHIN),
-        ),
-    )
-
-
-def _long_outage_tickets(sla: Sla, objective: BudgetObjective) -> Test:
-    """A tenth of the budget opens a ticket; a young objective shows it in the next whole hour."""
-    budget = (1 - objective.target) * Decimal(objective.window / _MINUTE)
-    tenth = int((budget / 10).to_integral_value(ROUND_CEILING))
-    lasts = min(tenth, 18 * 60) + 65
-    labels = labels_of(sla, objective, names.SEVERITY_TICKET)
-    alert = names.ALERT_ERROR_BUDGET_BURN
-    return Test(
-        f"{objective.name}: a tenth of the budget opens a ticket",
-        _outage(sla, objective, lasts, 5),
-        (silent(alert, labels, _HEALTHY), fires(alert, labels, _HEALTHY + lasts)),
-    )
-
-
-def _one_failure_is_silent(sla: Sla, objective: BudgetObjective) -> Test:
-    """One failure among twelve requests an hour alarms nobody: at night that is all the traffic."""
-    labels = identity(sla, objective.name)
-    alert = names.ALERT_ERROR_BUDGET_BURN
-    after = 60
-    return Test(
-        f"{objective.name}: a lone failure in quiet traffic alarms nobody",
-        _recorded(
-            sla,
-            objective,
-            bad=f"0x{_HEALTHY} 1x4 0x{after}",
-            total=f"1x{_HEALTHY} 1x4 1x{after}",
-            good=f"1x{_HEALTHY} 0x4 1x{after}",
-        ),
-        tuple(silent(alert, labels, _HEALTHY + minute) for minute in (1, 5, 30, 60)),
-    )
 
 
 # --- orders --------------------------------------------------------------------------------
@@ -150,6 +66,7 @@ def _breaches_alert(sla: Sla, clock: Clock, severity: str, threshold: NewBreache
             silent(alert, labels, few + 1),
             silent(alert, labels, enough - 1),
             fires(alert, labels, enough),
+            fires(alert, labels, enough + within - 2),  # as long as it is within the window
             silent(alert, labels, enough + within + 6),
         ),
         (told(sla, alert, enough, labels, said),) if len(clock.overdue) == 1 else (),
@@ -225,6 +142,7 @@ def health(sla: Sla, watched: Sequence[str]) -> Iterator[Test]:
     """The tests of what watches the rest; ``watched`` are the groups that have a heartbeat."""
     yield from (_no_data(sla, objective) for objective in sla.objectives)
     if watches_orders(sla):
+        yield _collector_is_missing(sla)
         yield _collector_stops(sla)
         yield _source_is_lost(sla)
     yield from (_group_stops(sla, group) for group in watched)
@@ -275,6 +193,14 @@ def _stale_labels(sla: Sla) -> dict[str, str]:
         "owner": collector_owner(sla),
         **sla.labels,
     }
+
+
+def _collector_is_missing(sla: Sla) -> Test:
+    return Test(
+        "a collector that was never there is told",
+        (),
+        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 0, 2),
+    )
 
 
 def _collector_stops(sla: Sla) -> Test:

@@ -32,13 +32,14 @@ class _Counters:
 
 
 def tests(sla: Sla) -> Iterator[Test]:
-    """Two tests an objective: events are counted, and so is the one that creates its series."""
+    """Events are counted, so is the one that creates its series, and so are failures alone."""
     for objective in sla.budgets:
         counters = _counters(sla, objective)
         if counters is not None:
             yield _counted(sla, objective, counters)
             if counters.failure is not None:
                 yield _first_failure(sla, objective, counters, counters.failure)
+                yield _nothing_good(sla, objective, counters.failure)
 
 
 def _counters(sla: Sla, objective: BudgetObjective) -> _Counters | None:
@@ -191,5 +192,17 @@ def _first_failure(
             _near(_recorded(sla, objective, names.BAD), 1, 21),
             _near(_recorded(sla, objective, names.BAD), 1, 24),
             _near(_recorded(sla, objective, names.BAD), 0, 27),
+        ),
+    )
+
+
+def _nothing_good(sla: Sla, objective: BudgetObjective, failure: Series) -> Test:
+    """A service that has never answered well has no series of good events at all."""
+    return Test(
+        f"{objective.name}: failures are counted where nothing was ever good",
+        (_steady(failure.name, failure.labels, _BAD),),
+        (
+            _near(_recorded(sla, objective, names.GOOD), 0, 30),
+            _near(_recorded(sla, objective, names.BAD), 5 * _BAD, 30),
         ),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,7 +43,7 @@ class Group:
 
 def matchers(labels: Mapping[str, str]) -> str:
     """Equality matchers as PromQL writes them, braces included."""
-    return "{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"
+    return "{" + ",".join(f"{name}={text.quoted(value)}" for name, value in labels.items()) + "}"
 
 
 def rule_file(group: Group, *, source: str, purpose: str) -> str:

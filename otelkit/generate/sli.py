@@ -7,12 +7,12 @@ that a proof can put series in their place.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from otelkit import names, slo
+from otelkit.generate import text
 from otelkit.generate.rule import Group, Recording, matchers
 from otelkit.model import Availability, BudgetObjective, Clock, Latency, Selectors, Sla
 
@@ -74,8 +74,8 @@ def _latency(objective: Latency) -> Events:
 
 def _le(bound: Decimal) -> str:
     """A matcher for a bucket bound: one second is ``1`` to some clients and ``1.0`` to others."""
-    text = slo.plain(bound)
-    return f'le="{text}"' if "." in text else f'le=~"{text}|{text}[.]0"'
+    plain = slo.plain(bound)
+    return f'le="{plain}"' if "." in plain else f'le=~"{plain}|{plain}[.]0"'
 
 
 def _clock(sla: Sla, objective: Clock) -> Events:
@@ -90,7 +90,7 @@ def _clock(sla: Sla, objective: Clock) -> Events:
 
 
 def _with(labels: Mapping[str, str], matcher: str) -> str:
-    pairs = [f"{name}={json.dumps(value)}" for name, value in labels.items()]
+    pairs = [f"{name}={text.quoted(value)}" for name, value in labels.items()]
     return "{" + ",".join([*pairs, matcher]) + "}"
 
 

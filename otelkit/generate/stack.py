@@ -16,6 +16,8 @@ COLLECTOR_JOB: Final = "otelkit-collector"
 PORT: Final = 9464
 """Default port of the OpenTelemetry Prometheus exporter, by its specification."""
 COLLECTOR_PORT: Final = 9465
+UNROUTED: Final = "unrouted"
+"""Receiver of a whole Alertmanager configuration for alerts that are nobody's."""
 _FROM_COLLECTOR: Final = (
     names.ALERT_ORDERS_OVERDUE,
     names.ALERT_ORDERS_AT_RISK,
@@ -40,18 +42,21 @@ def prometheus(sla: Sla, source: str) -> str:
 
 def alertmanager(sla: Sla, source: str) -> str:
     """A whole alertmanager.yml; its receivers still notify nobody."""
-    return text.render("alertmanager.yml.j2", source=source, **_routing(sla))
+    routing = _routing(sla)
+    receivers = list(dict.fromkeys((*routing["receivers"], UNROUTED)))
+    values = routing | {"receivers": receivers, "unrouted": UNROUTED}
+    return text.render("alertmanager.yml.j2", source=source, **values)
 
 
 def _jobs(sla: Sla) -> list[dict[str, Any]]:
-    jobs = [
-        {"name": service.match["job"], "target": f"{name}:{PORT}"}
-        for name, service in sla.services.items()
-        if not service.foreign and "job" in service.match
-    ]
+    targets: dict[str, list[str]] = {}  # services may share a job, and Prometheus wants it once
+    for name, service in sla.services.items():
+        if not service.foreign and "job" in service.match:
+            host = name.rpartition("/")[2]  # of a job called namespace/name, as in Kubernetes
+            targets.setdefault(service.match["job"], []).append(f"{host}:{PORT}")
     if watches_orders(sla):
-        jobs.append({"name": COLLECTOR_JOB, "target": f"{COLLECTOR_JOB}:{COLLECTOR_PORT}"})
-    return jobs
+        targets.setdefault(COLLECTOR_JOB, []).append(f"{COLLECTOR_JOB}:{COLLECTOR_PORT}")
+    return [{"name": name, "targets": found} for name, found in targets.items()]
 
 
 def _routing(sla: Sla) -> dict[str, Any]:

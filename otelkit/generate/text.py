@@ -32,5 +32,5 @@ def _environment() -> Environment:
 
 
 def quoted(value: Any) -> str:
-    """A scalar as a double-quoted YAML string, which JSON's strings are."""
+    """A double-quoted string of printable text, as JSON, YAML and PromQL all write it."""
     return json.dumps(str(value), ensure_ascii=False)

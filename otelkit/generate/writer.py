@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,45 +47,66 @@ def compare(files: Mapping[str, str], folder: Path, system: str) -> Changes:
 def write(files: Mapping[str, str], folder: Path, system: str) -> Changes:
     """Make the folder hold ``files``.
 
-    Everything is written beside its place first and moved there only when all of it is on disk,
-    so that a full disk leaves the folder as it was. Raises :class:`ConfigError` if the folder
-    cannot be written.
+    Everything is written beside its place first and moved there only when all of it is on disk.
+    Whatever goes wrong, the folder is then as it was: what had been moved is moved back. Raises
+    :class:`ConfigError` if the folder cannot be written.
     """
     changes = compare(files, folder, system)
-    staged: list[tuple[Path, Path]] = []
+    written = (*changes.added, *changes.changed)
     try:
-        for path in (*changes.added, *changes.changed):
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            staged.append((_stage(target, files[path]), target))
-        while staged:
-            source, target = staged[-1]
-            source.replace(target)
-            staged.pop()
-        for path in changes.removed:
-            (folder / path).unlink()
+        with ExitStack() as undo:
+            new = {p: _stage(folder / p, files[p].encode(), undo) for p in written}
+            old = {
+                p: _stage(folder / p, (folder / p).read_bytes(), undo)
+                for p in (*changes.changed, *changes.removed)
+            }
+            for path in (*written, *changes.removed):
+                _move(new.get(path), folder / path, old.get(path), undo)
+            undo.pop_all()
     except OSError as error:
         raise ConfigError(
             f"cannot write to {folder}: {error.strerror or error}; choose another folder with -o"
         ) from error
-    finally:
-        for source, _ in staged:
-            source.unlink(missing_ok=True)
+    for copy in old.values():
+        _remove(copy)
     return changes
 
 
-def _stage(target: Path, text: str) -> Path:
+def _move(new: Path | None, target: Path, old: Path | None, undo: ExitStack) -> None:
+    """Put ``new`` in the place of ``target``, or nothing; ``undo`` puts ``old`` there again."""
+    if old is None:
+        undo.callback(_remove, target)
+    else:
+        undo.callback(old.replace, target)
+    if new is None:
+        target.unlink()
+    else:
+        new.replace(target)
+
+
+def _stage(target: Path, text: bytes, undo: ExitStack) -> Path:
+    """A file with ``text`` beside ``target``; ``undo`` removes it, and folders made for it."""
+    for folder in reversed([p for p in target.parents if not p.exists()]):
+        folder.mkdir(exist_ok=True)
+        undo.callback(_remove_if_empty, folder)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    undo.callback(_remove, Path(name))
+    with os.fdopen(handle, "wb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(name).chmod(0o644)
     return Path(name)
+
+
+def _remove(file: Path) -> None:
+    with suppress(OSError):
+        file.unlink()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _ours(folder: Path, system: str) -> Iterator[str]:

@@ -63,10 +63,14 @@ def _closed(reader: Reader) -> frozenset[date]:
 
 def _hours(reader: Reader) -> tuple[tuple[tuple[int, int], ...], ...] | None:
     week: Week = [[] for _ in _DAYS]
+    told = len(reader.report.problems)
     for key, value in reader.entries():
+        weekdays = _weekdays(key)
         for start, end in _intervals(value):
-            for weekday in _weekdays(key):
+            for weekday in weekdays:
                 _open(week, weekday, start, end)
+    if len(reader.report.problems) > told:
+        return None
     for day in week:
         day.sort()
         if any(one[1] > other[0] for one, other in pairwise(day)):

@@ -63,10 +63,17 @@ def parse(text: str) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = _mark(mark) if mark is not None else Mark(1, 1)
-        raise DocumentError(place, f"this is not YAML: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
-        what = str(error).splitlines()[0]
-        raise DocumentError(Mark(1, 1), f"this is not YAML: {what}") from error
+        line = "".join(text.splitlines()[place.line - 1 : place.line])
+        tab = line.lstrip(" ").startswith("\t")
+        what = "a tab begins the line; indent with spaces" if tab else error.problem
+        raise DocumentError(place, f"this is not YAML: {what or error.context}") from error
+    except yaml.reader.ReaderError as error:
+        before = text.encode()[: error.position].decode(errors="ignore")
+        raise DocumentError(_end(before), "this character is no text; remove it") from error
+    except UnicodeEncodeError as error:
+        raise DocumentError(
+            _end(text[: error.start]), "this character is no text; remove it"
+        ) from error
 
 
 def _parse(text: str) -> Node:
@@ -113,6 +120,11 @@ def _pairs(events: Iterator[Any], depth: int) -> Iterator[tuple[Scalar, Node]]:
         if not isinstance(key, Scalar):
             raise DocumentError(key.mark, "a key has to be a word; quote it if it holds brackets")
         yield key, _node(next(events), events, depth + 1)
+
+
+def _end(text: str) -> Mark:
+    """Where a text ends."""
+    return Mark(text.count("\n") + 1, len(text) - text.rfind("\n"))
 
 
 def _mark(mark: Any) -> Mark:

@@ -108,8 +108,7 @@ def _objective(reader: Reader, parts: Parts, seen: set[str]) -> Objective | None
 
 
 def _kind_of(reader: Reader) -> _Kind | None:
-    keys = {key.name for key, _ in reader.entries()} if reader.is_mapping else set()
-    told = [kind for kind in _KINDS if kind.tells in keys]
+    told = [kind for kind in _KINDS if kind.tells in reader.keys]
     if len(told) == 1:
         return told[0]
     if told:
@@ -146,11 +145,10 @@ def _latency(draft: _Draft) -> Latency | None:
     fields = draft.fields["latency"].fields(("below", "target"), ("below", "target"))
     target = fields["target"].parse(q.target) if "target" in fields else None
     below = fields["below"].parse(q.seconds) if "below" in fields else None
+    if service and below and not service.foreign and not _is_bound(below):
+        fields["below"].problem(_neighbours(below))
     owner = draft.owner(service.owner if service else None)
     if service is None or target is None or below is None or window is None or owner is None:
-        return None
-    if not service.foreign and not _is_bound(below):
-        fields["below"].problem(_neighbours(below))
         return None
     return Latency(draft.name, owner, target, window, service, below)
 
@@ -198,9 +196,10 @@ def _selector(text: str) -> str:
             'write a plain selector of a counter such as checkout_total{outcome="ok"}; '
             "otelkit adds increase()"
         )
-    if parsed.at is not None or not parsed.name:
-        raise ValueError("write a selector with a metric name and without @")
-    return text
+    if parsed.at is not None or not parsed.name or parsed.matchers.or_matchers:
+        raise ValueError("write a selector with a metric name, without @ and without `or`")
+    # Not the text itself: a comment at its end would swallow the increase() around it.
+    return str(parsed.prettify())
 
 
 # --- orders --------------------------------------------------------------------------------

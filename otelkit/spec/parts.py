@@ -28,7 +28,7 @@ def links(reader: Reader) -> Links:
 
 
 def labels(reader: Reader) -> dict[str, str]:
-    pairs = {k.name: v.text() for k, v in reader.entries() if k.check(q.label_name)}
+    pairs = {k.name: v.parse(q.printable) for k, v in reader.entries() if k.check(q.label_name)}
     return {name: value for name, value in pairs.items() if value is not None}
 
 
@@ -74,7 +74,7 @@ def _service(name: str, reader: Reader, owners: Table[Owner]) -> Service | None:
 
 
 def _match(reader: Reader) -> dict[str, str]:
-    pairs = {k.name: v.text() for k, v in reader.entries() if k.check(_any_label)}
+    pairs = {k.name: v.parse(q.printable) for k, v in reader.entries() if k.check(_any_label)}
     if reader.is_mapping and not pairs:
         reader.problem("nothing is selected; write labels such as job: crm")
     return {name: value for name, value in pairs.items() if value is not None}

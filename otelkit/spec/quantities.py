@@ -45,12 +45,22 @@ def printable(text: str) -> str:
     """A name given by another system, such as a queue's."""
     if not text.isprintable() or len(text) > 255 or not text.strip():
         raise ValueError("write a name of at most 255 printable characters")
+    return _no_template(text)
+
+
+def _no_template(text: str) -> str:
+    """What stands in an alert's labels and texts, which Prometheus takes for templates."""
+    if "{{" in text or "`" in text:
+        raise ValueError("Prometheus would take {{ and ` for a template; write it without them")
     return text
 
 
 def label_name(text: str) -> str:
     """A Prometheus label name of the user's own."""
-    reserved = {"system", "environment", "objective", "severity", "owner", "alertname"}
+    reserved = {
+        "system", "environment", "objective", "severity", "owner", "alertname", "alertstate",
+        "stage", "queue", "rule_group",
+    }  # fmt: skip
     if text in reserved or text.startswith("__"):
         raise ValueError(f"the label {text!r} is set by otelkit; choose another name")
     if not _LABEL.fullmatch(text):
@@ -179,7 +189,7 @@ def url(text: str) -> str:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.netloc or not text.isprintable():
         raise ValueError(f"{text!r} is no address; write one such as https://grafana.example")
-    return text.rstrip("/")
+    return _no_template(text.rstrip("/"))
 
 
 def _sum(text: str, units: Mapping[str, Decimal]) -> Decimal:

@@ -23,7 +23,9 @@ class Report:
 
     def add(self, mark: Mark, path: str, message: str) -> None:
         source = self.lines[mark.line - 1] if mark.line <= len(self.lines) else ""
-        self.problems.append(Problem(self.file, mark.line, mark.column, path, message, source))
+        self.problems.append(
+            Problem(self.file, mark.line, mark.column, _short(path), _short(message), source)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class Reader:
             return []
         found: dict[str, tuple[Key, Reader]] = {}
         for scalar, value in self.node.pairs:
-            path = f"{self.path}.{scalar.text}" if self.path else scalar.text
+            name = scalar.text if scalar.text.isprintable() else ascii(scalar.text)
+            path = f"{self.path}.{name}" if self.path else name
             key = Key(scalar.text, scalar.mark, path, self.report)
             if scalar.text in found:
                 key.problem("this key stands here a second time; keep one of them")
@@ -109,6 +112,12 @@ class Reader:
             Reader(item, f"{self.path}[{index}]", self.report)
             for index, item in enumerate(self.node.items)
         ]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of a mapping, of anything else none; nothing is told."""
+        pairs = self.node.pairs if isinstance(self.node, Mapping) else ()
+        return frozenset(key.text for key, _ in pairs)
 
     @property
     def is_list(self) -> bool:
@@ -180,6 +189,11 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; write one of {', '.join(names)}" if len(names) <= 12 else ""
+
+
+def _short(text: str) -> str:
+    """A sentence that quotes a whole page keeps its two ends."""
+    return text if len(text) <= 500 else f"{text[:240]} ... {text[-240:]}"
 
 
 def _kind(node: Node) -> str:

@@ -88,7 +88,6 @@ def datasource_variable(kind: str) -> Json:
         "label": f"{kind.capitalize()} data source",
         "query": kind,
         "regex": "",
-        "current": {},
         "options": [],
         "hide": 0,
         "includeAll": False,

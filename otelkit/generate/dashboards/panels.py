@@ -141,7 +141,12 @@ def stat(
 def timeseries(title: str, description: str, targets: Sequence[Json], **more: Any) -> Json:
     """Lines over time. A gap in the data stays a gap."""
     options = {
-        "legend": {"displayMode": "table", "placement": "bottom", "calcs": ["lastNotNull"]},
+        "legend": {
+            "displayMode": "table",
+            "placement": "bottom",
+            "showLegend": True,
+            "calcs": ["lastNotNull"],
+        },
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
     line = {"drawStyle": "line", "fillOpacity": 5, "lineWidth": 1, "showPoints": "never"}
@@ -159,7 +164,12 @@ def state_timeline(title: str, description: str, targets: Sequence[Json], **more
     """Bands of words over time, one for each series."""
     options = {
         "alignValue": "left",
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
+        "legend": {
+            "displayMode": "list",
+            "placement": "bottom",
+            "showLegend": False,
+            "calcs": [],
+        },
         "mergeValues": True,
         "rowHeight": 0.8,
         "showValue": "auto",
@@ -175,7 +185,14 @@ def heatmap(title: str, description: str, target: Json, **more: Any) -> Json:
     options = {
         "calculate": False,
         "cellGap": 1,
-        "color": {"mode": "scheme", "scheme": "Oranges", "steps": 32, "exponent": 0.5},
+        "color": {
+            "mode": "scheme",
+            "scheme": "Oranges",
+            "fill": "dark-orange",
+            "reverse": False,
+            "steps": 32,
+            "exponent": 0.5,
+        },
         "filterValues": {"le": 1e-9},
         "legend": {"show": True},
         "rowsFrame": {"layout": "auto"},

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
 from otelkit.generate.rule import matchers
+from otelkit.generate.text import quoted
 from otelkit.model import Sla
 
 
@@ -18,9 +18,9 @@ def select(sla: Sla, metric: str, *more: str) -> str:
 
 def any_of(label: str, values: Iterable[str]) -> str:
     """A matcher for a label that has one of the values."""
-    return f"{label}=~{json.dumps('|'.join(re.escape(value) for value in values))}"
+    return f"{label}=~{quoted('|'.join(re.escape(value) for value in values))}"
 
 
 def labelled(expr: str, label: str, value: str) -> str:
     """The series of an expression with one more label."""
-    return f'label_replace({expr}, "{label}", {json.dumps(value)}, "", "")'
+    return f'label_replace({expr}, "{label}", {quoted(value)}, "", "")'
