@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from otelkit import events, names
 from otelkit.events import OrderMoved
+from shop.services import Collector
 
 OTELKIT = str(Path(sys.executable).with_name("otelkit"))
+
+StartCollector = Callable[..., Collector]
+"""``start_collector(settings)``: the fixture's type."""
 
 Labels = frozenset[tuple[str, str]]
 Scrape = Mapping[tuple[str, Labels], float]
