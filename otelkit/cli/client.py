@@ -32,7 +32,8 @@ def ask(
     """
     import httpx
 
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    # In bytes, since a token of the wrong kind is for the collector to refuse.
+    headers = {} if token is None else {b"Authorization": f"Bearer {token}".encode()}
     try:
         answer = httpx.get(address.rstrip("/") + path, params=params, headers=headers, timeout=10)
         found = answer.json()
@@ -46,4 +47,6 @@ def ask(
     if not answer.is_success:
         said = found.get("error") if isinstance(found, dict) else None
         raise ConfigError(f"the collector at {address} refuses: {said or answer.status_code}")
-    return dict(found)
+    if not isinstance(found, dict) or "orders" not in found:
+        raise UnavailableError(f"what answers at {address} is no collector; name one: --collector")
+    return found

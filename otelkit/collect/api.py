@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,10 +28,12 @@ from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP
 from otelkit.collect.orders import BEGINNING, Late, LateOrder, Orders, OrderStory
 from otelkit.collect.sources import Sources
-from otelkit.collect.store import Alarm
+from otelkit.collect.store import LAST_NUMBER, Alarm
 from otelkit.errors import StoreError
 
 MAX_BODY: Final = 8 * 1024 * 1024
+MAX_EVENTS: Final = 10_000
+"""Events in one request: a transaction, for which scrapes and other senders have to wait."""
 MAX_PAGE: Final = 500
 _LATE: Final[Mapping[str, Late]] = {"overdue": "overdue", "at_risk": "at_risk"}
 OPEN_PATHS: Final = ("/metrics", "/healthz", "/readyz")
@@ -61,7 +64,11 @@ class Api:
             Route("/quarantine", self.quarantine),
         ]
         guard = [Middleware(_Guard, token=self.token)] if self.token is not None else []
-        handlers: Any = {HTTPException: _refusal, StoreError: _store_refuses}
+        handlers: Any = {
+            HTTPException: _refusal,
+            StoreError: _store_refuses,
+            ClientDisconnect: _gone,
+        }
         return Starlette(routes=routes, middleware=guard, exception_handlers=handlers)
 
     # --- itself ----------------------------------------------------------------------------
@@ -91,7 +98,9 @@ class Api:
 
     async def post_events(self, request: Request) -> Response:
         """One CloudEvent, or a batch of them; answered once they are committed."""
-        bodies = _split(await _body(request))
+        body = await _body(request)
+        is_batch = body.lstrip().startswith(b"[")
+        bodies = _split(body) if is_batch else [body]
         now = self.clock()
         batch = [Received(HTTP, body, now) for body in bodies]
         taken = await run_in_threadpool(self.engine.apply, batch)
@@ -99,8 +108,9 @@ class Api:
             outcome: sum(one.outcome == outcome for one in taken) for outcome in OUTCOMES
         }
         answer["problems"] = _problems(taken)
-        alone_and_wrong = len(taken) == 1 and taken[0].outcome == QUARANTINED
-        return JSONResponse(answer, 422 if alone_and_wrong else 200)
+        # A batch is taken whatever is in it: its sender may forget it, and must not send it again.
+        refused = not is_batch and taken[0].outcome == QUARANTINED
+        return JSONResponse(answer, 422 if refused else 200)
 
     def quarantine(self, request: Request) -> Response:
         """What was no event, the latest first."""
@@ -138,8 +148,8 @@ class Api:
         limit = _limit(request)
         late = self.orders.late(
             kind,
-            objective=asked.get("objective"),
-            stage=asked.get("stage"),
+            objective=_one_of("objective", asked.get("objective"), self.engine.objectives),
+            stage=_one_of("stage", asked.get("stage"), self.engine.stages),
             after=_cursor(asked.get("after")),
             limit=limit,
         )
@@ -186,20 +196,29 @@ async def _body(request: Request) -> bytes:
 
 
 def _split(body: bytes) -> Sequence[bytes]:
-    """The events of a document: of an array each item, else the document itself."""
-    if not body.lstrip().startswith(b"["):
-        return [body]
+    """The events of a JSON array."""
     try:
-        return [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
+        items = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError) as error:
         raise HTTPException(400, f"no JSON array of events: {error}") from error
+    if len(items) > MAX_EVENTS:
+        raise HTTPException(413, f"more than {MAX_EVENTS} events; send smaller batches")
+    return [bytes(item) for item in items]
 
 
 def _limit(request: Request) -> int:
     text = request.query_params.get("limit", "50")
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_PAGE:
-        raise HTTPException(400, f"limit={text!r}; ask for 1 to {MAX_PAGE}")
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PAGE))
+    if not is_number or not 1 <= int(text) <= MAX_PAGE:
+        raise HTTPException(400, f"limit={text[:40]!r}; ask for 1 to {MAX_PAGE}")
     return int(text)
+
+
+def _one_of(name: str, text: str | None, known: Sequence[str]) -> str | None:
+    """A misspelt filter must not look as if no order were late."""
+    if text is not None and text not in known:
+        raise HTTPException(400, f"no {name} {text!r} in the SLA file; it has {', '.join(known)}")
+    return text
 
 
 def _cursor(text: str | None) -> Alarm:
@@ -207,9 +226,12 @@ def _cursor(text: str | None) -> Alarm:
         return BEGINNING
     instant, _, number = text.partition(",")
     try:
-        return float(instant), int(number)
+        cursor = float(instant), int(number)
     except ValueError:
-        raise HTTPException(400, f"after={text!r}; give what `next` said") from None
+        cursor = math.nan, 0
+    if not math.isfinite(cursor[0]) or not 0 <= cursor[1] <= LAST_NUMBER:
+        raise HTTPException(400, f"after={text[:40]!r}; give what `next` said")
+    return cursor
 
 
 # --- answers -------------------------------------------------------------------------------
@@ -221,6 +243,10 @@ def _refusal(_request: Request, error: HTTPException) -> Response:
 
 def _store_refuses(_request: Request, error: StoreError) -> Response:
     return JSONResponse({"error": str(error)}, 503)
+
+
+def _gone(_request: Request, _error: ClientDisconnect) -> Response:
+    return Response(status_code=400)  # for nobody: whoever asked has hung up
 
 
 def _problems(taken: Sequence[Taken]) -> list[dict[str, Any]]:
