@@ -136,7 +136,9 @@ class Api:
         order_id = request.path_params["order_id"]
         found = self.orders.find(order_id, self.clock())
         if not found:
-            raise HTTPException(404, f"no order {order_id!r} is known; no event has told of it")
+            # With an empty list, which tells it from a server that knows no such path.
+            told = f"no order {order_id!r} is known; no event has told of it"
+            return JSONResponse({"error": told, "orders": []}, 404)
         return JSONResponse({"orders": [_story(story) for story in found]})
 
     def late_orders(self, request: Request) -> Response:
