@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -9,8 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from collecting import Scrape, depth, moved, of, publish, scrape, source_up, value
+from collecting import Scrape, StartCollector, depth, moved, of, publish, scrape, source_up, value
 from otelkit import names
+from shop.servers import RabbitMQ
 from shop.services import Collector
 from shop.waiting import until
 
@@ -74,14 +77,7 @@ def test_collectors_killed_amid_twenty_thousand_events_lose_none_and_count_none_
 ) -> None:
     collector = Collector(tmp_path, {"amqp": vhost, "batch": "200"})
     collector.start()
-    assert until(lambda: source_up(collector.url, "rabbitmq"), 20), "it has declared the queue"
-    collector.process.kill()
-
-    bodies = history(time.time() - 3600)
-    assert len(bodies) == EVENTS
-    publish(vhost, bodies)
-    assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == EVENTS, 30), "all are in the broker"
-
+    leave_backlog(vhost, collector)
     for enough in KILL_AT:
         collector.start()
         assert until(lambda: applied(collector) >= enough, 30, interval=0.01)  # noqa: B023
@@ -98,6 +94,35 @@ def test_collectors_killed_amid_twenty_thousand_events_lose_none_and_count_none_
         collector.stop()
 
 
+def test_a_broker_that_pauses_amid_a_backlog_makes_no_order_late(
+    rabbitmq: RabbitMQ, vhost: str, start_collector: StartCollector
+) -> None:
+    collector = start_collector({"amqp": vhost, "batch": "200"})
+    leave_backlog(vhost, collector)
+    collector.start()
+    assert until(lambda: applied(collector) >= 2_000, 30, interval=0.01)
+    assert rabbitmq.process.pid is not None
+    os.kill(rabbitmq.process.pid, signal.SIGSTOP)
+    try:
+        began = applied(collector)
+        assert until(lambda: applied(collector) == EVENTS, 1.5) is None, "for more than a tick"
+    finally:
+        os.kill(rabbitmq.process.pid, signal.SIGCONT)
+    assert began < EVENTS
+    assert until(lambda: overdue(collector) == 2 * ROUNDS, 60), "all deadlines are judged"
+    assert_clocks(scrape(collector.url))
+
+
+def leave_backlog(url: str, collector: Collector) -> None:
+    """Ends the collector, which has declared the queue, and fills that."""
+    assert until(lambda: source_up(collector.url, "rabbitmq"), 20)
+    collector.process.kill()
+    bodies = history(time.time() - 3600)
+    assert len(bodies) == EVENTS
+    publish(url, bodies)
+    assert until(lambda: depth(url, names.ORDERS_QUEUE) == EVENTS, 30), "all are in the broker"
+
+
 def applied(collector: Collector) -> float:
     scraped = scrape(collector.url)
     return value(scraped, names.ORDER_EVENTS.name, source="rabbitmq", outcome="applied") or 0
@@ -111,9 +136,13 @@ def assert_counters(scraped: Scrape) -> None:
     events = of(scraped, names.ORDER_EVENTS.name, "source", "outcome")
     assert events["rabbitmq", "applied"] == EVENTS
     again = events.pop(("rabbitmq", "duplicate"))
-    assert 0 < again <= len(KILL_AT) * 200, "of each killed collector one batch at most"
+    assert again <= len(KILL_AT) * 200, "of each killed collector one batch at most"
     assert +Counter(events) == {("rabbitmq", "applied"): EVENTS}
 
+    assert_clocks(scraped)
+
+
+def assert_clocks(scraped: Scrape) -> None:
     expected: Counter[tuple[str, ...]] = Counter()
     for story in STORIES.values():
         expected["delivered-on-time", story.whole] += ROUNDS
