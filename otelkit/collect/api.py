@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -22,19 +20,15 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from otelkit.collect import requests
 from otelkit.collect.batch import OUTCOMES, QUARANTINED, Received, Taken
 from otelkit.collect.clock import Run
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP
-from otelkit.collect.orders import BEGINNING, Late, LateOrder, Orders, OrderStory
+from otelkit.collect.orders import Late, LateOrder, Orders, OrderStory
 from otelkit.collect.sources import Sources
-from otelkit.collect.store import LAST_NUMBER, Alarm
 from otelkit.errors import StoreError
 
-MAX_BODY: Final = 8 * 1024 * 1024
-MAX_EVENTS: Final = 10_000
-"""Events in one request: a transaction, for which scrapes and other senders have to wait."""
-MAX_PAGE: Final = 500
 _LATE: Final[Mapping[str, Late]] = {"overdue": "overdue", "at_risk": "at_risk"}
 OPEN_PATHS: Final = ("/metrics", "/healthz", "/readyz")
 """What is answered without a token: nothing in it is secret to whoever may scrape."""
@@ -98,9 +92,9 @@ class Api:
 
     async def post_events(self, request: Request) -> Response:
         """One CloudEvent, or a batch of them; answered once they are committed."""
-        body = await _body(request)
+        body = await requests.body(request)
         is_batch = body.lstrip().startswith(b"[")
-        bodies = _split(body) if is_batch else [body]
+        bodies = requests.split(body) if is_batch else [body]
         now = self.clock()
         batch = [Received(HTTP, body, now) for body in bodies]
         taken = await run_in_threadpool(self.engine.apply, batch)
@@ -114,7 +108,7 @@ class Api:
 
     def quarantine(self, request: Request) -> Response:
         """What was no event, the latest first."""
-        rejected = self.engine.quarantined(_limit(request))
+        rejected = self.engine.quarantined(requests.limit(request))
         return JSONResponse(
             {
                 "events": [
@@ -147,12 +141,12 @@ class Api:
         kind = _LATE.get(asked.get("state", "overdue"))
         if kind is None:
             raise HTTPException(400, f"no such state; ask for one of {', '.join(_LATE)}")
-        limit = _limit(request)
+        limit = requests.limit(request)
         late = self.orders.late(
             kind,
-            objective=_one_of("objective", asked.get("objective"), self.engine.objectives),
-            stage=_one_of("stage", asked.get("stage"), self.engine.stages),
-            after=_cursor(asked.get("after")),
+            objective=requests.one_of("objective", asked.get("objective"), self.engine.objectives),
+            stage=requests.one_of("stage", asked.get("stage"), self.engine.stages),
+            after=requests.cursor(asked.get("after")),
             limit=limit,
         )
         last = late[-1].alarm if len(late) == limit else None
@@ -182,58 +176,6 @@ class _Guard:
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-
-# --- requests ------------------------------------------------------------------------------
-
-
-async def _body(request: Request) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY:
-            raise HTTPException(413, f"more than {MAX_BODY} bytes; send smaller batches")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _split(body: bytes) -> Sequence[bytes]:
-    """The events of a JSON array."""
-    try:
-        items = msgspec.json.decode(body, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise HTTPException(400, f"no JSON array of events: {error}") from error
-    if len(items) > MAX_EVENTS:
-        raise HTTPException(413, f"more than {MAX_EVENTS} events; send smaller batches")
-    return [bytes(item) for item in items]
-
-
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", "50")
-    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_PAGE))
-    if not is_number or not 1 <= int(text) <= MAX_PAGE:
-        raise HTTPException(400, f"limit={text[:40]!r}; ask for 1 to {MAX_PAGE}")
-    return int(text)
-
-
-def _one_of(name: str, text: str | None, known: Sequence[str]) -> str | None:
-    """A misspelt filter must not look as if no order were late."""
-    if text is not None and text not in known:
-        raise HTTPException(400, f"no {name} {text!r} in the SLA file; it has {', '.join(known)}")
-    return text
-
-
-def _cursor(text: str | None) -> Alarm:
-    if text is None:
-        return BEGINNING
-    instant, _, number = text.partition(",")
-    try:
-        cursor = float(instant), int(number)
-    except ValueError:
-        cursor = math.nan, 0
-    if not math.isfinite(cursor[0]) or not 0 <= cursor[1] <= LAST_NUMBER:
-        raise HTTPException(400, f"after={text[:40]!r}; give what `next` said")
-    return cursor
 
 
 # --- answers -------------------------------------------------------------------------------

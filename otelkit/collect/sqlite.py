@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from otelkit.collect.clock import State
+from otelkit.collect.connection import Connection
 from otelkit.collect.decode import Event
 from otelkit.collect.standing import AT_RISK, OVERDUE, alarms
 from otelkit.collect.store import LAST_NUMBER, Alarm, DeadLetter, Place, Rejected
@@ -65,37 +66,6 @@ _decode_state: Final = msgspec.msgpack.Decoder(State).decode
 _decode_event: Final = msgspec.msgpack.Decoder(Event).decode
 
 
-class _Connection(sqlite3.Connection):
-    """Maps what SQLite says to the collector's own error, here and nowhere else."""
-
-    def __init__(self, path: Path, **options: Any) -> None:
-        self._path = path
-        try:
-            super().__init__(path, **options)
-        except sqlite3.Error as error:
-            raise self._refused(error) from error
-
-    def execute(self, *statement: Any) -> sqlite3.Cursor:
-        try:
-            return super().execute(*statement)
-        except sqlite3.Error as error:
-            raise self._refused(error) from error
-
-    def executemany(self, *statement: Any) -> sqlite3.Cursor:
-        try:
-            return super().executemany(*statement)
-        except sqlite3.Error as error:
-            raise self._refused(error) from error
-
-    def _refused(self, error: sqlite3.Error) -> StoreError:
-        # Its base class is for files that are damaged or something else, a subclass for the rest.
-        if type(error) is sqlite3.DatabaseError:
-            advice = "restore it, or give the collector another file"
-        else:
-            advice = "see to its disk, and that no other program has it open"
-        return StoreError(f"the store {self._path} refuses: {error}; {advice}")
-
-
 class SqliteStore:
     """A :class:`~otelkit.collect.store.Store` in the file at ``path``, made where it is missing.
 
@@ -132,7 +102,7 @@ class SqliteStore:
         return lock
 
     def _open(self, path: Path) -> sqlite3.Connection:
-        db = _Connection(path, isolation_level=None, check_same_thread=False)
+        db = Connection(path, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(db)
         except BaseException:
