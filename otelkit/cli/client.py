@@ -32,7 +32,8 @@ def ask(
     """
     import httpx
 
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    # In bytes, since a token of the wrong kind is for the collector to refuse.
+    headers = {} if token is None else {b"Authorization": f"Bearer {token}".encode()}
     try:
         answer = httpx.get(address.rstrip("/") + path, params=params, headers=headers, timeout=10)
         found = answer.json()
@@ -41,9 +42,12 @@ def ask(
             f"no collector answers at {address} ({error}); start one with `otelkit collect`, "
             "or name another with --collector"
         ) from error
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        return None
-    if not answer.is_success:
-        said = found.get("error") if isinstance(found, dict) else None
-        raise ConfigError(f"the collector at {address} refuses: {said or answer.status_code}")
-    return dict(found)
+    known = isinstance(found, dict) and "orders" in found
+    if answer.is_success or answer.status_code == httpx.codes.NOT_FOUND:
+        if not known:
+            raise UnavailableError(
+                f"what answers at {address} is no collector; name another with --collector"
+            )
+        return dict(found) if answer.is_success else None
+    said = found.get("error") if isinstance(found, dict) else None
+    raise ConfigError(f"the collector at {address} refuses: {said or answer.status_code}")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from otelkit.cli.client import DEFAULT, Address, Token, ask
-from otelkit.cli.output import UNKNOWN, Json, Stop, note, print_json
+from otelkit.cli.output import UNKNOWN, Json, Stop, console, note, print_json
 
 EXAMPLE: Final = "Example: otelkit order A-1042"
 
@@ -35,21 +35,20 @@ def order(
 
 
 def _say(order: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    out = console()
     since = _local(order["since"])
     state = "paused in" if order["paused"] else "in" if order["open"] else "ended in"
     partner = f", partner {order['partner']}" if order["partner"] else ""
-    console.print(
+    out.print(
         Text(f"{order['id']}: {order['status']}", "bold"),
         Text(f"{state} stage {order['stage']} since {since}, tier {order['tier']}{partner}"),
         sep="\n",
     )
     for system, name in order["aliases"].items():
-        console.print(Text(f"called {name} by {system}"))
+        out.print(Text(f"called {name} by {system}"))
     clocks = Table("clock", "state", "deadline", "agreement", title="Clocks", title_justify="left")
     for clock in order["clocks"]:
         colour = _COLOURS.get(clock["state"], "")
@@ -68,7 +67,7 @@ def _say(order: dict[str, Any]) -> None:
         before = at
     for table in (clocks, steps):
         if table.rows:
-            console.print(table)
+            out.print(table)
 
 
 _COLOURS: Final = {"overdue": "red", "breached": "red", "at_risk": "yellow", "met": "green"}

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from otelkit.cli.client import DEFAULT, Address, Token, ask
-from otelkit.cli.output import Json, note, print_json
+from otelkit.cli.output import Json, console, note, print_json
 
 EXAMPLE: Final = "Example: otelkit orders overdue --stage manufacturing"
 
@@ -44,7 +44,6 @@ def overdue(
         note("no order is " + ("at risk" if at_risk else "overdue"))
         return
 
-    from rich.console import Console
     from rich.table import Table
 
     word = "left" if at_risk else "overdue by"
@@ -55,6 +54,6 @@ def overdue(
             order["id"], order["objective"], order["stage"], order["tier"],
             order["partner"] or "", str(late),
         )  # fmt: skip
-    Console().print(table)
+    console().print(table)
     if found["next"] is not None:
         note(f"there are more than these {limit}; ask for more with --limit")

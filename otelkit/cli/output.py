@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FAILED: Final = 1
 NO: Final = 2
@@ -29,6 +32,17 @@ class Stop(Exception):  # noqa: N818 - an exit code, not an error
 def print_json(answer: Any) -> None:
     """An answer for programs, on standard output."""
     print(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def console() -> Console:
+    """Standard output for tables and the names of others, which are printed as they are.
+
+    In a pipe lines are as long as they need be: a trace id that is folded cannot be found.
+    """
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 500
+    return Console(markup=False, emoji=False, highlight=False, width=width)
 
 
 def note(text: str) -> None:

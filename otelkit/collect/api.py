@@ -9,29 +9,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from otelkit.collect import requests
 from otelkit.collect.batch import OUTCOMES, QUARANTINED, Received, Taken
 from otelkit.collect.clock import Run
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP
-from otelkit.collect.orders import BEGINNING, Late, LateOrder, Orders, OrderStory
+from otelkit.collect.orders import Late, LateOrder, Orders, OrderStory
 from otelkit.collect.sources import Sources
-from otelkit.collect.store import Alarm
 from otelkit.errors import StoreError
 
-MAX_BODY: Final = 8 * 1024 * 1024
-MAX_PAGE: Final = 500
 _LATE: Final[Mapping[str, Late]] = {"overdue": "overdue", "at_risk": "at_risk"}
 OPEN_PATHS: Final = ("/metrics", "/healthz", "/readyz")
 """What is answered without a token: nothing in it is secret to whoever may scrape."""
@@ -61,7 +58,11 @@ class Api:
             Route("/quarantine", self.quarantine),
         ]
         guard = [Middleware(_Guard, token=self.token)] if self.token is not None else []
-        handlers: Any = {HTTPException: _refusal, StoreError: _store_refuses}
+        handlers: Any = {
+            HTTPException: _refusal,
+            StoreError: _store_refuses,
+            ClientDisconnect: _gone,
+        }
         return Starlette(routes=routes, middleware=guard, exception_handlers=handlers)
 
     # --- itself ----------------------------------------------------------------------------
@@ -91,7 +92,9 @@ class Api:
 
     async def post_events(self, request: Request) -> Response:
         """One CloudEvent, or a batch of them; answered once they are committed."""
-        bodies = _split(await _body(request))
+        body = await requests.body(request)
+        is_batch = body.lstrip().startswith(b"[")
+        bodies = requests.split(body) if is_batch else [body]
         now = self.clock()
         batch = [Received(HTTP, body, now) for body in bodies]
         taken = await run_in_threadpool(self.engine.apply, batch)
@@ -99,12 +102,13 @@ class Api:
             outcome: sum(one.outcome == outcome for one in taken) for outcome in OUTCOMES
         }
         answer["problems"] = _problems(taken)
-        alone_and_wrong = len(taken) == 1 and taken[0].outcome == QUARANTINED
-        return JSONResponse(answer, 422 if alone_and_wrong else 200)
+        # A batch is taken whatever is in it: its sender may forget it, and must not send it again.
+        refused = not is_batch and taken[0].outcome == QUARANTINED
+        return JSONResponse(answer, 422 if refused else 200)
 
     def quarantine(self, request: Request) -> Response:
         """What was no event, the latest first."""
-        rejected = self.engine.quarantined(_limit(request))
+        rejected = self.engine.quarantined(requests.limit(request))
         return JSONResponse(
             {
                 "events": [
@@ -126,7 +130,9 @@ class Api:
         order_id = request.path_params["order_id"]
         found = self.orders.find(order_id, self.clock())
         if not found:
-            raise HTTPException(404, f"no order {order_id!r} is known; no event has told of it")
+            # With an empty list, which tells it from a server that knows no such path.
+            told = f"no order {order_id!r} is known; no event has told of it"
+            return JSONResponse({"error": told, "orders": []}, 404)
         return JSONResponse({"orders": [_story(story) for story in found]})
 
     def late_orders(self, request: Request) -> Response:
@@ -135,12 +141,12 @@ class Api:
         kind = _LATE.get(asked.get("state", "overdue"))
         if kind is None:
             raise HTTPException(400, f"no such state; ask for one of {', '.join(_LATE)}")
-        limit = _limit(request)
+        limit = requests.limit(request)
         late = self.orders.late(
             kind,
-            objective=asked.get("objective"),
-            stage=asked.get("stage"),
-            after=_cursor(asked.get("after")),
+            objective=requests.one_of("objective", asked.get("objective"), self.engine.objectives),
+            stage=requests.one_of("stage", asked.get("stage"), self.engine.stages),
+            after=requests.cursor(asked.get("after")),
             limit=limit,
         )
         last = late[-1].alarm if len(late) == limit else None
@@ -172,46 +178,6 @@ class _Guard:
         await self._app(scope, receive, send)
 
 
-# --- requests ------------------------------------------------------------------------------
-
-
-async def _body(request: Request) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY:
-            raise HTTPException(413, f"more than {MAX_BODY} bytes; send smaller batches")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _split(body: bytes) -> Sequence[bytes]:
-    """The events of a document: of an array each item, else the document itself."""
-    if not body.lstrip().startswith(b"["):
-        return [body]
-    try:
-        return [bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise HTTPException(400, f"no JSON array of events: {error}") from error
-
-
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", "50")
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_PAGE:
-        raise HTTPException(400, f"limit={text!r}; ask for 1 to {MAX_PAGE}")
-    return int(text)
-
-
-def _cursor(text: str | None) -> Alarm:
-    if text is None:
-        return BEGINNING
-    instant, _, number = text.partition(",")
-    try:
-        return float(instant), int(number)
-    except ValueError:
-        raise HTTPException(400, f"after={text!r}; give what `next` said") from None
-
-
 # --- answers -------------------------------------------------------------------------------
 
 
@@ -221,6 +187,10 @@ def _refusal(_request: Request, error: HTTPException) -> Response:
 
 def _store_refuses(_request: Request, error: StoreError) -> Response:
     return JSONResponse({"error": str(error)}, 503)
+
+
+def _gone(_request: Request, _error: ClientDisconnect) -> Response:
+    return Response(status_code=400)  # for nobody: whoever asked has hung up
 
 
 def _problems(taken: Sequence[Taken]) -> list[dict[str, Any]]:

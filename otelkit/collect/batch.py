@@ -75,7 +75,7 @@ class Batch:
         try:
             event = decode(received.body, received.at)
             taken = Taken(self._take(self._policy(event), event))
-        except EventError as error:
+        except (EventError, ValueError) as error:  # a calendar has no deadline to give, say
             body = received.body[:QUARANTINE_BYTES]
             self._rejected.append(Rejected(received.source, received.at, str(error), body))
             taken = Taken(QUARANTINED, str(error))

@@ -9,9 +9,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import pika
-from pika.exceptions import AMQPConnectionError, AMQPError, ChannelClosedByBroker
+from pika.exceptions import (
+    AMQPError,
+    ChannelClosedByBroker,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
 
-from otelkit.errors import OtelkitError
+from otelkit.errors import OtelkitError, UnavailableError
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
@@ -28,11 +33,18 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells of a lost broke
 
 
 def connect(url: str, name: str) -> BlockingChannel:
-    """A channel on a connection of its own; the broker's pages show it under ``name``."""
+    """A channel on a connection of its own; the broker's pages show it under ``name``.
+
+    Raises :class:`UnavailableError`.
+    """
     parameters = pika.URLParameters(url)
     parameters.socket_timeout = parameters.stack_timeout = _TIMEOUT
     parameters.client_properties = {"connection_name": name}
-    return pika.BlockingConnection(parameters).channel()
+    try:
+        return pika.BlockingConnection(parameters).channel()
+    except (AMQPError, OSError) as error:
+        where = f"RabbitMQ at {parameters.host}:{parameters.port}"
+        raise UnavailableError(f"{where} {_why_not(error)}; trying again") from error
 
 
 def keep_trying(
@@ -63,11 +75,14 @@ def keep_trying(
 
 
 def sentence(error: BaseException) -> str:
-    """What a failure of the broker means."""
+    """What a failure of a connection that once was means."""
     if isinstance(error, ChannelClosedByBroker):
         return f"RabbitMQ refuses: {error.reply_text}"
-    if isinstance(error, AMQPConnectionError):
-        inner = error.args[0] if error.args else None
-        said = getattr(inner, "exception", None) or inner or "no connection"
-        return f"RabbitMQ does not answer ({said})"
     return f"RabbitMQ is gone ({error or type(error).__name__})"
+
+
+def _why_not(error: BaseException) -> str:
+    said = error.args[0] if len(error.args) == 1 else error
+    if isinstance(error, ProbableAuthenticationError | ProbableAccessDeniedError):
+        return f"refuses us: {str(said).partition(': ')[2] or said}"
+    return f"does not answer ({getattr(said, 'exception', None) or said or 'no connection'})"

@@ -42,6 +42,7 @@ SHADOW_ARGUMENTS: Final[Mapping[str, Any]] = {
 }
 
 log = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +129,22 @@ class DeadLetterWatch:
         """Count what arrived unseen: before we first looked, or without a shadow."""
         number = f"dlq-depth:{queue}"
         before = self._engine.read_number(number)
-        unseen = depth if before is None else max(depth - int(before), 0)
-        if before is None or queue not in self._shadowed:
-            letter = DeadLetter(queue, UNKNOWN, UNKNOWN, time.time())
-            self._engine.letters([letter] * unseen, {number: depth})
+        if before == depth:
+            return
+        is_seen = before is not None and queue in self._shadowed
+        unseen = 0 if is_seen else max(depth - int(before or 0), 0)
+        letter = DeadLetter(queue, UNKNOWN, UNKNOWN, time.time())
+        self._engine.letters([letter] * unseen, {number: depth})
 
     # --- arrivals --------------------------------------------------------------------------
 
     def _shadow(self, channel: BlockingChannel, queue: str) -> None:
         """Have a copy of what arrives from now on; without one, arrivals stay estimates."""
         bindings = self._bindings_of(queue)
-        if not bindings:
-            return
         shadow = SHADOW_PREFIX + queue
+        # One of before is heard even if nobody tells its bindings now: what it holds has arrived.
+        if not bindings and _depth(channel, shadow) is None:
+            return
         channel.queue_declare(shadow, durable=True, arguments=dict(SHADOW_ARGUMENTS))
         for binding in bindings:
             channel.queue_bind(
@@ -187,15 +191,19 @@ class Bindings:
     """What feeds a queue, from the broker's management API."""
 
     def __init__(self, url: str, vhost: str) -> None:
-        self._url = url.rstrip("/")
+        # Kept apart, so that no log or error that names the address tells the password.
+        parts = urlsplit(url)
+        self._url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
+        self._auth = (unquote(parts.username or ""), unquote(parts.password or ""))
         self._vhost = quote(vhost, safe="")
 
     def of(self, queue: str) -> Sequence[Mapping[str, Any]]:
         """Bindings to exchanges; the default exchange, which cannot be bound to, left out."""
         path = f"/api/queues/{self._vhost}/{quote(queue, safe='')}/bindings"
         try:
-            answer = httpx.get(self._url + path, timeout=10)
-            answer.raise_for_status()
+            answer = httpx.get(self._url + path, auth=self._auth, timeout=10)
+            if not answer.is_success:
+                raise ValueError(f"it answers {answer.status_code} {answer.reason_phrase}")
             return [binding for binding in answer.json() if binding["source"]]
         except (httpx.HTTPError, ValueError) as error:
             raise UnavailableError(

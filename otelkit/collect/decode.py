@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import msgspec
@@ -12,6 +12,8 @@ from otelkit.events import MAX_ID_LENGTH, ORDER_MOVED
 
 MAX_BYTES: Final = 64 * 1024
 MAX_ALIASES: Final = 20
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+"""An event from before this comes from a clock that was never set."""
 FUTURE_SECONDS: Final = 86_400.0
 """An event from further ahead than this comes from a clock that is wrong."""
 
@@ -70,10 +72,9 @@ def decode(body: bytes, received: float) -> Event:
         raise EventError(f"not an order event: {error}") from error
     if found.specversion != "1.0" or found.type != ORDER_MOVED:
         raise EventError(f"not an order event: type {found.type!r}; send {ORDER_MOVED!r}")
-    if at > received + FUTURE_SECONDS:
-        raise EventError(
-            f"its time {found.time.isoformat()} is ahead of us; set the sender's clock"
-        )
+    if at < EARLIEST or at > received + FUTURE_SECONDS:
+        where = "long past" if at < EARLIEST else "ahead of us"
+        raise EventError(f"its time {found.time.isoformat()} is {where}; set the sender's clock")
     if len(found.data.aliases) > MAX_ALIASES:
         raise EventError(f"more than {MAX_ALIASES} aliases; send the ones people search for")
     event = _event(found, at, received)

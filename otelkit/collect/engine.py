@@ -56,6 +56,17 @@ class Engine:
         return tuple(self._policies)
 
     @property
+    def objectives(self) -> tuple[str, ...]:
+        """The objectives of the SLA file that are order clocks."""
+        return tuple(clock.name for p in self._policies.values() for clock in p.clocks)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages of all processes of the SLA file."""
+        stages = (stage for p in self._policies.values() for stage in p.process.stages)
+        return tuple(dict.fromkeys(stages))
+
+    @property
     def watermark(self) -> float:
         """The instant up to which deadlines have been looked at, in Unix seconds."""
         return self._watermark

@@ -57,24 +57,22 @@ class OrderSource:
     def _consume(self) -> None:
         channel = broker.connect(self._url, "otelkit collector: order events")
         try:
-            waiting = _declare(channel)
+            _declare(channel)
             channel.basic_qos(prefetch_count=2 * self._batch)
             self._sources.up(NAME)
             for deliveries, drained in self._batches(channel):
                 if deliveries:
                     self._engine.apply([received for _, received in deliveries])
                     channel.basic_ack(deliveries[-1][0], multiple=True)
-                    waiting = 0
-                if drained and not waiting:
-                    self._horizon = _now
-                elif deliveries:
                     self._horizon = self._newest_event
+                if drained and self._horizon is not _now and _is_empty(channel):
+                    self._horizon = _now
         finally:
             if channel.connection.is_open:
                 channel.connection.close()
 
     def _batches(self, channel: BlockingChannel) -> Iterator[tuple[list[Delivery], bool]]:
-        """Deliveries as they come, and whether no more were to be had."""
+        """Deliveries as they come, and whether no more came for a while."""
         taken: list[Delivery] = []
         began = 0.0
         for method, _, body in channel.consume(
@@ -104,14 +102,15 @@ def _unknown(_now: float) -> float | None:
     return None
 
 
-def _declare(channel: BlockingChannel) -> int:
-    """Make what services publish to, so that the order of starting does not matter.
-
-    Returns how many events wait.
-    """
+def _declare(channel: BlockingChannel) -> None:
+    """Make what services publish to, so that the order of starting does not matter."""
     channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
-    declared = channel.queue_declare(
-        names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS
-    )
+    channel.queue_declare(names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS)
     channel.queue_bind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
-    return int(declared.method.message_count)
+
+
+def _is_empty(channel: BlockingChannel) -> bool:
+    """Whether no event waits, neither in the broker nor here: a lull may just be a slow broker."""
+    declared = channel.queue_declare(names.ORDERS_QUEUE, passive=True)
+    # The answer comes behind all deliveries before it, on the same channel.
+    return not declared.method.message_count and not channel.get_waiting_message_count()

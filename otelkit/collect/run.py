@@ -31,8 +31,8 @@ from otelkit.model import Sla
 
 log = logging.getLogger("otelkit.collect")
 
-STOP_SECONDS: Final = 10.0
-"""How long a stop waits for the batch in hand."""
+STOP_SECONDS: Final = 5.0
+"""How long a stop waits for the batch in hand; a broker that hangs is not waited for."""
 STALE_TICKS: Final = 12
 """So many ticks may be missed before ``/healthz`` says so; a catch-up takes some."""
 
@@ -55,7 +55,7 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
         ticker = Ticker(engine, settings, stopping, source.horizon if source else _now)
         app = _app(sla, settings, engine, store, sources, watch, ticker)
         threads = [
-            threading.Thread(target=part.run, name=type(part).__name__)
+            threading.Thread(target=part.run, name=type(part).__name__, daemon=True)
             for part in (ticker, source, watch)
             if part is not None
         ]
@@ -65,8 +65,9 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
             _serve(app, listener, stopping)
         finally:
             stopping.set()
+            deadline = time.monotonic() + STOP_SECONDS
             for thread in threads:
-                thread.join(STOP_SECONDS)
+                thread.join(max(deadline - time.monotonic(), 0.0))
 
 
 def _source(
@@ -183,10 +184,12 @@ def _tell(sla: Sla, overdue: Overdue) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # With its protocol told, or asyncio leaves Nagle's algorithm on: 40 ms for every small answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen()  # until then another collector could bind the port as well
     except OSError as error:
         listener.close()
         raise UnavailableError(
@@ -204,11 +207,11 @@ def _serve(app: Starlette, listener: socket.socket, stopping: threading.Event) -
         log_level="warning",
         access_log=False,
         lifespan="off",
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=int(STOP_SECONDS),
     )
     server = uvicorn.Server(config)
     # In a thread of its own uvicorn leaves the process's signals alone.
-    thread = threading.Thread(target=server.run, args=([listener],), name="http")
+    thread = threading.Thread(target=server.run, args=([listener],), name="http", daemon=True)
     thread.start()
     host, port = listener.getsockname()[:2]
     log.info("listening on http://%s:%s", host, port)
@@ -216,4 +219,4 @@ def _serve(app: Starlette, listener: socket.socket, stopping: threading.Event) -
         if not thread.is_alive():
             raise UnavailableError("the HTTP server has ended; the log says why")
     server.should_exit = True
-    thread.join(STOP_SECONDS)
+    thread.join(2 * STOP_SECONDS)

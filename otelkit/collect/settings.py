@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from otelkit.errors import ConfigError
+from otelkit.errors import ConfigError, SpecError
 from otelkit.spec import quantities as q
 from otelkit.spec import source
 from otelkit.spec.reader import Reader
@@ -46,7 +46,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
     Raises :class:`~otelkit.errors.SpecError` for the file and :class:`ConfigError` for the rest.
     """
-    given: dict[str, Any] = {} if path is None else source.load(path, _read)
+    given = {} if path is None else _from_file(path)
     for key, convert in _CONVERTERS.items():
         variable = _ENVIRONMENT + key.upper()
         if environ.get(variable):
@@ -68,6 +68,14 @@ def checked(settings: Settings) -> Settings:
     if settings.management is not None and settings.amqp is None:
         raise ConfigError("management is set without amqp; give the address of the broker too")
     return settings
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return source.load(path, _read)
+    except SpecError as error:
+        # Without the lines themselves, since one may hold a password.
+        raise SpecError(tuple(replace(p, source="") for p in error.problems)) from None
 
 
 def _read(reader: Reader) -> dict[str, Any] | None:
@@ -99,6 +107,13 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return convert
 
 
+def _token(text: str) -> str:
+    """What can stand in an HTTP header behind ``Bearer`` and come out the same."""
+    if not 1 <= len(text) <= 255 or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("write a token of at most 255 ASCII letters, digits and signs, no spaces")
+    return text
+
+
 def _batch(text: str) -> int:
     number = q.whole(text)
     if not 1 <= number <= 10_000:
@@ -118,7 +133,7 @@ _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
     "amqp": _url("amqp", "amqps"),
     "management": _url("http", "https"),
     "listen": _address,
-    "token": q.printable,
+    "token": _token,
     "tick": _pause,
     "lateness": _pause,
     "batch": _batch,

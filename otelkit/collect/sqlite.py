@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from otelkit.collect.clock import State
+from otelkit.collect.connection import Connection
 from otelkit.collect.decode import Event
 from otelkit.collect.standing import AT_RISK, OVERDUE, alarms
 from otelkit.collect.store import LAST_NUMBER, Alarm, DeadLetter, Place, Rejected
@@ -25,11 +26,13 @@ from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
 
 SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = 0x6F746B6C
+"""What SQLite keeps in the file's header to tell whose it is: ``otkl``."""
 QUARANTINE_KEEPS: Final = 10_000
 LETTERS_KEEP: Final = 100_000
 """Arrivals remembered, of all dead-letter queues together."""
 
-_SCHEMA: Final = """
+_SCHEMA: Final = f"""
 CREATE TABLE orders (
     num INTEGER PRIMARY KEY, process TEXT NOT NULL, order_id TEXT NOT NULL, state BLOB NOT NULL,
     UNIQUE (process, order_id)
@@ -54,6 +57,8 @@ CREATE TABLE letters (
     arrived REAL NOT NULL
 );
 CREATE INDEX letters_by_queue ON letters (queue, num);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -64,8 +69,8 @@ _decode_event: Final = msgspec.msgpack.Decoder(Event).decode
 class SqliteStore:
     """A :class:`~otelkit.collect.store.Store` in the file at ``path``, made where it is missing.
 
-    Raises :class:`StoreError` if the file is another collector's, is of a newer otelkit, or cannot
-    be read.
+    Every method raises :class:`StoreError` if the file refuses; making one also if it is another
+    collector's, of a newer otelkit, or no store at all.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,19 +78,15 @@ class SqliteStore:
         self._lock = self._take(path)
         try:
             self._db = self._open(path)
-        except sqlite3.Error as error:
-            self._lock.close()
-            raise StoreError(
-                f"cannot open the store {path}: {error}; move the file away"
-            ) from error
-        except StoreError:
+        except BaseException:
             self._lock.close()
             raise
 
     @staticmethod
     def _take(path: Path) -> Any:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
             lock = path.with_name(path.name + ".lock").open("wb")
         except OSError as error:
             raise StoreError(
@@ -101,19 +102,32 @@ class SqliteStore:
         return lock
 
     def _open(self, path: Path) -> sqlite3.Connection:
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        db = Connection(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        (made,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        if made and application != APPLICATION_ID:
+            raise StoreError(
+                f"{self._path} is a database of another program; give the collector its own file"
+            )
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"the store {self._path} was written by a newer otelkit (schema {version}, this "
+                f"one knows {SCHEMA_VERSION}); install that version, or give this one another file"
+            )
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")  # an acknowledged event survives a loss of power
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            db.close()
-            raise StoreError(
-                f"the store {path} was written by a newer otelkit (schema {version}, this one "
-                f"knows {SCHEMA_VERSION}); install that version, or give this one another file"
-            )
-        if version == 0:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        return db
+        if not made:
+            for statement in ("BEGIN", *_SCHEMA.split(";\n"), "COMMIT"):
+                db.execute(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -121,11 +135,9 @@ class SqliteStore:
         try:
             yield
             self._db.execute("COMMIT")
-        except BaseException as error:
+        except BaseException:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise StoreError(f"the store {self._path} refuses: {error}") from error
             raise
 
     # --- orders ----------------------------------------------------------------------------

@@ -261,7 +261,7 @@ def test_a_store_serves_one_collector(tmp_path: Path) -> None:
 def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "orders.db"
     path.write_text("my holiday pictures, all of them, in one file" * 100)
-    with pytest.raises(StoreError, match=r"cannot open the store .*; move the file away"):
+    with pytest.raises(StoreError, match=r"orders.db refuses: file is not a database; restore"):
         SqliteStore(path)
     assert path.read_text().startswith("my holiday")
 

@@ -1,0 +1,79 @@
+"""Messages that are no order events, among those that are."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+
+from collecting import StartCollector, depth, moved, of, publish, scrape, source_up
+from otelkit import names, spec
+from otelkit.collect.batch import Received
+from otelkit.collect.engine import Engine
+from otelkit.collect.sqlite import SqliteStore
+from shop.waiting import until
+
+SPARSE = """
+version: 1
+system: shop
+calendars:
+  once_a_week: {timezone: America/New_York, hours: {mon: "09:00-10:00"}}
+processes:
+  order: {stages: [making], done: [shipped], tiers: [standard]}
+objectives:
+  - name: making
+    process: order
+    stage: making
+    calendar: once_a_week
+    within: [{partner: acme, allow: 3650bd}, {allow: 2h}]
+    target: 95%
+"""
+
+
+def test_hostile_messages_are_counted_and_kept_and_hold_up_none_of_the_others(
+    vhost: str, start_collector: StartCollector
+) -> None:
+    collector = start_collector({"amqp": vhost})
+    assert until(lambda: source_up(collector.url, "rabbitmq"), 10)
+    now = time.time()
+    hostile = [
+        b"",
+        b"\x00\xff" * 500,
+        b"[" * 60_000,
+        b'{"data":' * 8_000,
+        b"x" * 10_000_000,
+        moved("A", "submitted", now, tier="'; DROP TABLE orders; --"),
+        moved('A"} 1\nup 0', "submitted", now),
+        moved("A", 'priced"} 1', now),
+        moved("A", "submitted", -62_135_596_800.0),
+    ]
+    good = [moved(f"A-{n}", "submitted", now) for n in range(len(hostile))]
+    publish(vhost, [body for pair in zip(hostile, good, strict=True) for body in pair])
+    expected = {("applied",): len(good), ("quarantined",): len(hostile)}
+
+    def outcomes() -> dict[tuple[str, ...], float]:
+        counted = of(scrape(collector.url), names.ORDER_EVENTS.name, "outcome")
+        return {outcome: count for outcome, count in counted.items() if count}
+
+    assert until(lambda: outcomes() == expected, 10), outcomes()
+    assert depth(vhost, names.ORDERS_QUEUE) == 0
+    kept = httpx.get(f"{collector.url}/quarantine").json()["events"]
+    assert [event["source"] for event in kept] == ["rabbitmq"] * len(hostile)
+    assert max(len(event["body"]) for event in kept) <= 4096
+    assert "DROP" not in httpx.get(f"{collector.url}/metrics").text
+    assert source_up(collector.url, "rabbitmq")
+
+
+def test_an_order_to_which_its_calendar_gives_no_deadline_holds_up_none_of_the_others(
+    tmp_path: Path,
+) -> None:
+    now = time.time()
+    with closing(SqliteStore(tmp_path / "orders.db")) as store:
+        engine = Engine(spec.loads(SPARSE, "sla.yaml"), store)
+        told = [moved("A-1", "making", now, partner="acme"), moved("A-2", "making", now)]
+        never, taken = engine.apply([Received("rabbitmq", body, now) for body in told])
+        assert (never.outcome, taken.outcome) == ("quarantined", "applied")
+        assert "calendar 'once_a_week' does not open often enough" in never.reason
+        assert store.find("order", "A-1") is None

@@ -1,0 +1,116 @@
+"""What tests of the collector share: events for it, and what its ``/metrics`` say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pika
+from prometheus_client.parser import text_string_to_metric_families
+
+from otelkit import events, names
+from otelkit.events import OrderMoved
+from shop.services import Collector
+
+OTELKIT = str(Path(sys.executable).with_name("otelkit"))
+
+StartCollector = Callable[..., Collector]
+"""``start_collector(settings)``: the fixture's type."""
+
+Labels = frozenset[tuple[str, str]]
+Scrape = Mapping[tuple[str, Labels], float]
+
+
+def moved(
+    order_id: str,
+    status: str,
+    at: float,
+    *,
+    tier: str | None = None,
+    partner: str | None = None,
+    aliases: Mapping[str, str] | None = None,
+) -> bytes:
+    """An event as a service sends it; the same order, status and time make the same event."""
+    return events.encode(
+        OrderMoved(
+            source="test",
+            id=f"{order_id}-{status}-{at}",
+            order_id=order_id,
+            at=datetime.fromtimestamp(at, UTC),
+            process="order",
+            status=status,
+            tier=tier,
+            partner=partner,
+            aliases=aliases or {},
+        )
+    )
+
+
+def batch(bodies: Iterable[bytes]) -> bytes:
+    return b"[" + b",".join(bodies) + b"]"
+
+
+def publish(url: str, bodies: Iterable[bytes], queue: str = names.ORDERS_QUEUE) -> None:
+    """Puts messages into a queue that exists."""
+    properties = pika.BasicProperties(delivery_mode=2)
+    with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
+        channel = connection.channel()
+        for body in bodies:
+            channel.basic_publish("", queue, body, properties)
+
+
+def depth(url: str, queue: str) -> int:
+    """Messages that are ready in a queue."""
+    with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
+        declared = connection.channel().queue_declare(queue, passive=True)
+        return int(declared.method.message_count)
+
+
+def scrape(url: str) -> Scrape:
+    """The samples of a ``/metrics`` page, by name and labels."""
+    answer = httpx.get(f"{url}/metrics", timeout=10)
+    answer.raise_for_status()
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def value(scraped: Scrape, name: str, **labels: str) -> float | None:
+    """The one sample with these labels beside ``system``; None where there is none."""
+    return scraped.get((name, frozenset({"system": "shop", **labels}.items())))
+
+
+def of(scraped: Scrape, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+    """Sums of a metric by these labels."""
+    sums: dict[tuple[str, ...], float] = {}
+    for (sample, given), number in scraped.items():
+        if sample == name:
+            values = dict(given)
+            key = tuple(values[label] for label in labels)
+            sums[key] = sums.get(key, 0.0) + number
+    return sums
+
+
+def source_up(url: str, source: str) -> bool:
+    return value(scrape(url), names.SOURCE_UP.name, source=source) == 1
+
+
+def otelkit(
+    arguments: Sequence[str], env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """One run of the command line, to its end."""
+    return subprocess.run(
+        [OTELKIT, *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
