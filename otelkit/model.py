@@ -7,10 +7,12 @@ are resolved: a name that stands in a field here exists, and every objective has
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+
+from otelkit import names
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,54 @@ class NewBreaches:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """The period of a budget.
+
+    A rolling one is ``length`` long. A calendar's (``week``, ``month`` or ``quarter``) begins anew
+    at midnight UTC of its first day; ``length`` is then what alerts reckon with.
+    """
+
+    length: timedelta
+    calendar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetShare:
+    """So much of a budget spent within so long: ``share`` in (0, 1), ``within`` a long window."""
+
+    share: Decimal
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPolicy:
+    """When a budget alerts: any of the shares does. An empty tuple switches a severity off."""
+
+    page: tuple[BudgetShare, ...]
+    ticket: tuple[BudgetShare, ...]
+    min_bad_events: int = 2
+
+
+DEFAULT_POLICY = AlertPolicy(
+    page=(
+        BudgetShare(Decimal("0.02"), timedelta(hours=1)),
+        BudgetShare(Decimal("0.05"), timedelta(hours=6)),
+    ),
+    ticket=(BudgetShare(Decimal("0.1"), timedelta(days=3)),),
+)
+"""Google SRE Workbook, chapter "Alerting on SLOs", table 5-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Time from ``start`` to ``end``, both aware, in which events count neither good nor bad."""
+
+    start: datetime
+    end: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Objective:
     """What all objectives have: a name unique in the file, and a team that answers for it."""
 
@@ -144,10 +194,18 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class BudgetObjective(Objective):
-    """An objective with an error budget: ``target`` is a share in (0, 1), ``window`` its period."""
+    """An objective with an error budget: ``target`` is a share in (0, 1), ``window`` its period.
+
+    Each combination of the labels ``by`` has a budget of its own. Events count only outside of
+    the times in ``exclude``, and only while the calendar ``during`` is open, if there is one.
+    """
 
     target: Decimal
-    window: timedelta
+    window: Window
+    policy: AlertPolicy = field(default=DEFAULT_POLICY, kw_only=True)
+    by: tuple[str, ...] = field(default=(), kw_only=True)
+    exclude: tuple[Exclusion, ...] = field(default=(), kw_only=True)
+    during: Calendar | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +217,30 @@ class Availability(BudgetObjective):
 
 @dataclass(frozen=True, slots=True)
 class Latency(BudgetObjective):
-    """Requests answered within ``below`` seconds, a bucket bound of the service's histogram."""
+    """Requests answered within ``below`` seconds.
+
+    That is a bucket bound of the service's histogram, unless the histogram is ``native``.
+    """
 
     service: Service
     below: Decimal
+    native: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Selectors(BudgetObjective):
-    """Any two counters as PromQL instant selectors, ``good`` counting a part of ``total``."""
+    """Two counters as PromQL instant selectors; the third of them is None and follows."""
 
-    good: str
-    total: str
+    good: str | None
+    bad: str | None
+    total: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query(BudgetObjective):
+    """A PromQL expression that yields the share of good, 0 to 1. Each minute is one event."""
+
+    query: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +293,33 @@ class QueueLimit(Objective):
 
 
 @dataclass(frozen=True, slots=True)
+class Environment:
+    """Where the same services run once more.
+
+    ``match`` selects its series. Pages of an environment whose ``page_as`` is ``ticket`` are
+    tickets there. ``objectives`` are those in force, with what the environment overrides.
+    """
+
+    name: str
+    match: Mapping[str, str]
+    page_as: str
+    objectives: tuple[Objective, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The release policy: none while an objective has less than so much of its budget left."""
+
+    freeze_below: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Sla:
-    """A whole SLA file. Mappings keep the order of the file."""
+    """A whole SLA file. Mappings keep the order of the file.
+
+    ``objectives`` are as the file says them, or as they are in ``environment`` where the SLA was
+    narrowed to one.
+    """
 
     system: str
     links: Links
@@ -235,6 +330,19 @@ class Sla:
     processes: Mapping[str, Process]
     queues: Mapping[str, Queue]
     objectives: tuple[Objective, ...]
+    environments: tuple[Environment, ...] = ()
+    """Those that the file names."""
+    release: Release | None = None
+    environment: Environment | None = None
+    """The one this SLA was narrowed to by :meth:`in_environments`."""
+
+    def in_environments(self) -> tuple[Sla, ...]:
+        """The SLA of each environment; of one that matches everything where the file has none."""
+        anywhere = Environment(names.DEFAULT_ENVIRONMENT, {}, names.SEVERITY_PAGE, self.objectives)
+        return tuple(
+            replace(self, environment=one, objectives=one.objectives)
+            for one in self.environments or (anywhere,)
+        )
 
     @property
     def clocks(self) -> tuple[Clock, ...]:

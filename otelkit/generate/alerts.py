@@ -42,7 +42,7 @@ def alerts(sla: Sla, objective: Objective) -> Iterator[Alert]:
 
 
 def _burn(sla: Sla, objective: BudgetObjective) -> Iterator[Alert]:
-    tiers = slo.tiers(objective.target, objective.window)
+    tiers = slo.tiers(objective.target, objective.window.length)
     own = matchers(identity(sla, objective.name))
     error = slo.plain(1 - objective.target)
     for severity in (names.SEVERITY_PAGE, names.SEVERITY_TICKET):
@@ -113,7 +113,7 @@ def _burn_comment(tiers: tuple[slo.Tier, ...], severity: str) -> str:
 def _burn_description(objective: BudgetObjective, own: str) -> str:
     left = f"{names.ERROR_BUDGET_REMAINING}{own}"
     rate = f"{names.BURN_RATE}{matchers_with_window(own, '1h')}"
-    period = slo.promql_duration(objective.window)
+    period = slo.promql_duration(objective.window.length)
     return (
         f"{slo.percent(objective.target)} over {period} has to be good. Burn rate over 1h: "
         f"{listing(rate, '{{ .Value | humanize }}')}. Budget left: "

@@ -79,12 +79,12 @@ def _increases(labels: dict[str, str], own: str) -> list[Recording]:
 
 
 def _budget(objective: BudgetObjective, labels: dict[str, str], own: str) -> tuple[Recording, ...]:
-    hours = int(objective.window / slo.HOUR)
+    hours = int(objective.window.length / slo.HOUR)
     inside = f"{hours * 3600 - 1}s:1h"
     total, bad = f"{names.TOTAL}1h{own}", f"{names.BAD}1h{own}"
     history = f"{names.HISTORY_HOURS}1h"
     error = slo.plain(1 - objective.target)
-    period = slo.promql_duration(objective.window)
+    period = slo.promql_duration(objective.window.length)
     events, remaining = f"{names.BUDGET_EVENTS}{own}", names.ERROR_BUDGET_REMAINING
     return (
         Recording(

@@ -96,7 +96,7 @@ def _share_pages(sla: Sla, objective: BudgetObjective) -> Test:
     A low objective pages on what a full outage of a quarter of an hour spends, if that is less.
     At most 60 % of the events are bad meanwhile, so no clause about outages has a part in it.
     """
-    budget = (1 - objective.target) * Decimal(objective.window / _HOUR)
+    budget = (1 - objective.target) * Decimal(objective.window.length / _HOUR)
     enough = min(budget / 50, Decimal("0.25")) * 12 * _RATE
     lasts = 5 * max(1, int((enough * 2 / _RATE).to_integral_value(ROUND_CEILING)))
     few, many = (f"{enough * 5 / lasts * part:.4f}" for part in (Decimal("0.95"), Decimal("1.05")))
@@ -119,7 +119,7 @@ def _share_pages(sla: Sla, objective: BudgetObjective) -> Test:
 
 def _long_outage_tickets(sla: Sla, objective: BudgetObjective) -> Test:
     """A tenth of the budget opens a ticket; a young objective shows it in the next whole hour."""
-    budget = (1 - objective.target) * Decimal(objective.window / _MINUTE)
+    budget = (1 - objective.target) * Decimal(objective.window.length / _MINUTE)
     tenth = int((budget / 10).to_integral_value(ROUND_CEILING))
     lasts = min(tenth, 18 * 60) + 65
     labels = labels_of(sla, objective, names.SEVERITY_TICKET)

@@ -110,7 +110,7 @@ def _clock(sla: Sla, objective: Clock) -> _Counters:
 
 
 def _selectors(objective: Selectors) -> _Counters | None:
-    good, total = exact(objective.good), exact(objective.total)
+    good, total = exact(objective.good or ""), exact(objective.total or "")
     if good is None or total is None:
         return None
     if good[0] != total[0]:

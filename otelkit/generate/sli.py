@@ -30,11 +30,16 @@ class Events:
     sudden: bool
 
 
+def environment_of(sla: Sla) -> str:
+    """The environment that rules are written for."""
+    return sla.environment.name if sla.environment else names.DEFAULT_ENVIRONMENT
+
+
 def identity(sla: Sla, objective_name: str) -> dict[str, str]:
     """The labels that every series of an objective carries."""
     return {
         "system": sla.system,
-        "environment": names.DEFAULT_ENVIRONMENT,
+        "environment": environment_of(sla),
         "objective": objective_name,
     }
 
@@ -45,7 +50,7 @@ def events(sla: Sla, objective: BudgetObjective) -> Events:
         return _availability(objective)
     if isinstance(objective, Latency):
         return _latency(objective)
-    if isinstance(objective, Selectors):
+    if isinstance(objective, Selectors) and objective.good and objective.total:
         return Events(total=objective.total, good=objective.good, sudden=True)
     if isinstance(objective, Clock):
         return _clock(sla, objective)

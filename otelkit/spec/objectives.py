@@ -24,11 +24,12 @@ from otelkit.model import (
     Selectors,
     Service,
     Unit,
+    Window,
 )
 from otelkit.spec import quantities as q
 from otelkit.spec.reader import Reader, Table
 
-DEFAULT_WINDOW: Final = timedelta(days=30)
+DEFAULT_WINDOW: Final = Window(timedelta(days=30))
 DEFAULT_OVERDUE: Final = {names.SEVERITY_TICKET: NewBreaches(1, timedelta(hours=1))}
 _COMMON: Final = ("name", "owner", "window")
 
@@ -71,10 +72,10 @@ class _Draft:
     def target(self) -> Decimal | None:
         return self.fields["target"].parse(q.target) if "target" in self.fields else None
 
-    def window(self) -> timedelta | None:
+    def window(self) -> Window | None:
         if "window" not in self.fields:
             return DEFAULT_WINDOW
-        return self.fields["window"].parse(q.period)
+        return self.fields["window"].parse(lambda text: Window(q.period(text)))
 
 
 def objectives(reader: Reader, parts: Parts) -> tuple[Objective, ...]:
@@ -181,7 +182,7 @@ def _selectors(draft: _Draft) -> Selectors | None:
         return None
     if good is None or total is None or target is None or window is None or owner is None:
         return None
-    return Selectors(draft.name, owner, target, window, good, total)
+    return Selectors(draft.name, owner, target, window, good, None, total)
 
 
 def _selector(text: str) -> str:

@@ -25,6 +25,7 @@ from otelkit.model import (
     Selectors,
     Sla,
     Unit,
+    Window,
 )
 
 DATA = Path(__file__).parent / "data"
@@ -60,7 +61,7 @@ def test_four_keys_make_a_file_and_the_rest_has_defaults() -> None:
     sla = spec.loads(SMALL, "sla.yaml")
     (objective,) = sla.objectives
     assert isinstance(objective, Availability)
-    assert (objective.target, objective.window) == (Decimal("0.9995"), timedelta(days=30))
+    assert (objective.target, objective.window) == (Decimal("0.9995"), Window(timedelta(days=30)))
     assert objective.service.match == {"job": "api"}
     assert sla.owners[objective.owner] == Owner("default", "default", "default")
 

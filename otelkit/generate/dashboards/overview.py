@@ -18,7 +18,7 @@ _BURNING = panels.thresholds((None, "green"), (1, "orange"), (10, "red"))
 
 def overview(sla: Sla) -> Json:
     """The dashboard. It opens on the longest budget period of the file."""
-    longest = max((o.window for o in sla.budgets), default=timedelta(days=7))
+    longest = max((o.window.length for o in sla.budgets), default=timedelta(days=7))
     about = frame.Frame(
         names.DASHBOARD_OVERVIEW,
         "SLA overview",
@@ -151,7 +151,7 @@ def _targets_with_owners(sla: Sla) -> str:
 def _budget_over_time(sla: Sla) -> Json:
     left = select(sla, names.ERROR_BUDGET_REMAINING, _CHOSEN)
     known = f"{select(sla, names.BUDGET_EVENTS, _CHOSEN)} >= 1"
-    periods = sorted({o.window for o in sla.budgets})
+    periods = sorted({o.window.length for o in sla.budgets})
     return panels.timeseries(
         "Error budget left",
         "Share of the budget that is unspent; below zero the objective is missed. The dashed line "
