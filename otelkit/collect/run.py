@@ -31,7 +31,7 @@ from otelkit.model import Sla
 
 log = logging.getLogger("otelkit.collect")
 
-STOP_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 3.0
 """How long a stop waits for the batch in hand; a broker that hangs is not waited for."""
 STALE_TICKS: Final = 12
 """So many ticks may be missed before ``/healthz`` says so; a catch-up takes some."""

@@ -302,4 +302,4 @@ def test_it_stops_within_seconds_though_its_broker_hangs(
     assert not source_up(collector.url, "rabbitmq")
     assert collector.process.pid is not None
     os.kill(collector.process.pid, signal.SIGTERM)
-    assert until(lambda: not collector.process.running, 8)
+    assert until(lambda: not collector.process.running, 6)
