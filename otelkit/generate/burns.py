@@ -97,8 +97,10 @@ def _share_pages(sla: Sla, objective: BudgetObjective) -> Test:
     At most 60 % of the events are bad meanwhile, so no clause about outages has a part in it.
     """
     budget = (1 - objective.target) * Decimal(objective.window.length / _HOUR)
-    enough = min(budget / 50, Decimal("0.25")) * 12 * _RATE
-    lasts = 5 * max(1, int((enough * 2 / _RATE).to_integral_value(ROUND_CEILING)))
+    spent = min(budget / 50, Decimal("0.25")) * 12
+    rate = max(_RATE, int(100 / spent))  # a high objective's share has to be more than two events
+    enough = spent * rate
+    lasts = 5 * max(1, int((enough * 2 / rate).to_integral_value(ROUND_CEILING)))
     few, many = (f"{enough * 5 / lasts * part:.4f}" for part in (Decimal("0.95"), Decimal("1.05")))
     apart = 75  # the few have left the hour when the many come
     end_few = _HEALTHY + lasts
@@ -108,7 +110,7 @@ def _share_pages(sla: Sla, objective: BudgetObjective) -> Test:
     labels, alert = labels_of(sla, objective, names.SEVERITY_PAGE), names.ALERT_ERROR_BUDGET_BURN
     return Test(
         f"{objective.name}: a fiftieth of the budget within an hour pages, a little less does not",
-        _recorded(sla, objective, bad, f"{_RATE}x{minutes}", f"{_RATE}x{minutes}"),
+        _recorded(sla, objective, bad, f"{rate}x{minutes}", f"{rate}x{minutes}"),
         (
             silent(alert, labels, end_few),
             silent(alert, labels, end_few + 5),

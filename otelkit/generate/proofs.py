@@ -122,11 +122,11 @@ def _age_alerts(sla: Sla, limit: QueueLimit, most: timedelta) -> Test:
     labels = labels_of(sla, limit, names.SEVERITY_PAGE) | {"queue": limit.queue.name}
     alert = names.ALERT_DEAD_LETTERS
     own = {"system": sla.system, "queue": limit.queue.name}
-    # Arrived at minute 0; the first whole minute at which it is older than allowed.
-    late = int(most / _MINUTE) + 1
+    late = 11  # the first whole minute at which it is older than allowed
+    arrived = (late - 1) * 60 - int(most.total_seconds())
     return Test(
         f"{limit.name}: a message older than {in_words(most)} pages",
-        (Series(names.DLQ_OLDEST_MESSAGE.name, own, f"0x{late + 2} stale"),),
+        (Series(names.DLQ_OLDEST_MESSAGE.name, own, f"{arrived}x{late + 2} stale"),),
         (
             silent(alert, labels, late - 1),
             fires(alert, labels, late),

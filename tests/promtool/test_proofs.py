@@ -114,7 +114,7 @@ def test_a_broken_rule_fails_its_proof(mutant: Mutant, verdicts: dict[Mutant, Fu
     ("sla", "names"),
     [
         ("full", ("crm-availability", "health", "manufacturing-on-time", "no-dead-letters", "sli")),
-        ("odd", ("high", "letters", "low", "sli")),
+        ("odd", ("ancient", "extreme", "letters", "low", "sli")),
     ],
 )
 def test_proofs_of_what_the_shop_has_not_hold(
