@@ -2,12 +2,13 @@
 #   make demo [DEMO="--once --embedded --no-install"]    the whole way from an order to its alert
 #   make check     style, types, drift of the generated files
 #   make test      all of it, and every test: what CI runs
-#   make bench     every figure of the README, each beside its peer
+#   make bench [BENCH=NAME]     every figure of the README, each beside its peer
 #   make soak      the long runs: many kills, many orders
 
 VENV ?= .venv
 PYTHON ?= python3
 DEMO ?=
+BENCH ?=
 TESTS ?= tests
 BIN := $(VENV)/bin
 export PYTHONPATH := examples
@@ -28,6 +29,12 @@ check: $(VENV)/dev
 
 test: check $(VENV)/servers
 	$(BIN)/pytest $(TESTS)
+
+bench: $(VENV)/servers
+	PYTHONPATH=.:examples $(BIN)/python -m bench $(BENCH)
+
+soak: $(VENV)/servers
+	$(BIN)/pytest -m soak $(TESTS)
 
 # What follows from the shop's SLA file (alert_rules/, proofs/, dashboards/, collectors/) and from
 # the names in the code (docs/metrics.md).

@@ -1,6 +1,6 @@
 """The Debian packages that the servers come from.
 
-``python -m shop.packages`` installs the ones that are missing.
+``python -m shop.packages`` installs what is missing of them, and of what the tests need beside.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from pathlib import Path
 from otelkit.errors import ToolError
 from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, find_program
 
-_PROGRAMS = (
+_Program = tuple[str, str, str]
+"""A package, its program, and the folder it is in where that is not on the path."""
+_SERVERS: tuple[_Program, ...] = (
     (RabbitMQ.package, "rabbitmq-server", "/usr/lib/rabbitmq/bin"),
     (Prometheus.package, "prometheus", ""),
     (Alertmanager.package, "prometheus-alertmanager", ""),
 )
+_FOR_TESTS: tuple[_Program, ...] = (("nodejs", "node", ""), ("npm", "npm", ""))
+"""Grafana's grammars are JavaScript."""
 
 
-def missing() -> list[str]:
+def missing(programs: Sequence[_Program] = _SERVERS) -> list[str]:
     """The packages whose programs are not on this machine."""
     found = []
-    for package, program, folder in _PROGRAMS:
+    for package, program, folder in programs:
         try:
             find_program(program, package, *filter(None, (folder,)))
         except MissingServerError:
@@ -71,7 +75,7 @@ def _become_root() -> list[str]:
 
 
 def main() -> None:
-    lacking = missing()
+    lacking = missing((*_SERVERS, *_FOR_TESTS))
     if not lacking:
         return
     print(f"installing Debian's packages {', '.join(lacking)} ...", flush=True)

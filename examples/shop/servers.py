@@ -271,6 +271,7 @@ class Prometheus(Server):
             f"--config.file={self.folder}/prometheus.yml",
             f"--storage.tsdb.path={self.folder}/data",
             f"--web.listen-address={HOST}:{self.port}",
+            "--storage.tsdb.retention.time=90d",  # a budget's month is longer than the default
             # An alert that fires before Alertmanager is found would wait for a whole minute.
             "--rules.alert.resend-delay=5s",
         ]

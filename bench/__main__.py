@@ -1,0 +1,47 @@
+"""Runs the benches and prints their figures; exits 1 when one does not hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Final
+
+from bench import evaluation, generation, startup
+from bench.figure import Figure
+
+BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
+    "startup": startup.measure,
+    "generation": generation.measure,
+    "evaluation": evaluation.measure,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
+    parser.add_argument("--json", action="store_true", help="figures as JSON, one a line")
+    given = parser.parse_args()
+    unknown = set(given.names) - set(BENCHES)
+    if unknown:
+        parser.error(f"no bench is called {', '.join(sorted(unknown))}")
+    failed = False
+    for name in given.names or BENCHES:
+        for figure in BENCHES[name]():
+            failed |= not figure.holds
+            print(json.dumps(asdict(figure)) if given.json else _line(figure), flush=True)
+    sys.exit(1 if failed else 0)
+
+
+def _line(figure: Figure) -> str:
+    verdict = "holds" if figure.holds else "FAILS"
+    return (
+        f"{verdict}  {figure.what}: {figure.value:.3g} {figure.unit} of {figure.beside}, "
+        f"at most {figure.limit:.3g} ({figure.measured})"
+    )
+
+
+if __name__ == "__main__":
+    main()

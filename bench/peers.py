@@ -1,0 +1,30 @@
+"""What otelkit is compared with, in an environment of its own: the project needs none of it."""
+
+from __future__ import annotations
+
+import subprocess
+import venv
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parents[1] / "build" / "peers"
+REQUIREMENTS: Final = ("slokit-sre==1.0.1", "typer==0.29.2")
+EMPTY_APP: Final = """
+import typer
+app = typer.Typer()
+@app.command()
+def nothing() -> None: ...
+app()
+"""
+
+
+def program(name: str) -> str:
+    """A program of the peers' environment, which is made when it is first asked for."""
+    mark = FOLDER / "-".join(REQUIREMENTS)
+    if not mark.exists():
+        print(f"installing {', '.join(REQUIREMENTS)} to compare with ...", flush=True)
+        venv.create(FOLDER, with_pip=True, clear=True, symlinks=True)
+        python = str(FOLDER / "bin" / "python")
+        subprocess.run([python, "-m", "pip", "install", "-q", *REQUIREMENTS], check=True)
+        mark.touch()
+    return str(FOLDER / "bin" / name)
