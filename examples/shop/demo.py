@@ -16,7 +16,6 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 from otelkit.errors import OtelkitError, ToolError
 from shop import monitoring, packages
@@ -24,6 +23,7 @@ from shop.running import Running
 from shop.screen import Screen
 from shop.servers import RabbitMQ
 from shop.services import Collector, Shop
+from shop.waiting import Pause
 
 RULES = Path(__file__).parents[2] / "alert_rules"
 RATE = 2.0
@@ -49,10 +49,8 @@ def main() -> None:
     )
     parser.add_argument("--rules", type=Path, default=RULES, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
     try:
-        code = _run(given)
+        code = _run(given, _pause_until_told_to_end())
     except OtelkitError as error:
         print(f"demo: {error}", file=sys.stderr)
         code = 1
@@ -61,13 +59,15 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(given: argparse.Namespace, pause: Pause) -> int:
     embedded = given.embedded or not _has_servers(may_install=not given.no_install)
+    pause(0)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otelkit-demo-")))
-        # What is on its way down must come down, however often somebody presses Ctrl-C.
-        stack.callback(_ignore_signals)
-        running = _start_embedded(stack, folder) if embedded else _start(stack, folder, given.rules)
+        if embedded:
+            running = _start_embedded(stack, folder, pause)
+        else:
+            running = _start(stack, folder, given.rules, pause)
         running.shop.open(rate=RATE, count=ORDERS)
         screen = Screen(running, sys.stdout)
         with screen:
@@ -75,10 +75,7 @@ def _run(given: argparse.Namespace) -> int:
             while not given.once or (not running.complete and time.monotonic() < end):
                 running.look()
                 screen.show()
-                time.sleep(0.5)
-        if not given.once:
-            return 0
-        _ignore_signals()
+                pause(0.5)
         print(running.summary(), flush=True)
         return 0 if running.complete else 1
 
@@ -102,52 +99,62 @@ def _has_servers(*, may_install: bool) -> bool:
     return True
 
 
-def _start(stack: ExitStack, folder: Path, rules: Path) -> Running:
+def _start(stack: ExitStack, folder: Path, rules: Path, pause: Pause) -> Running:
     print("starting RabbitMQ, Prometheus, Alertmanager and the shop ...", flush=True)
-    broker = RabbitMQ(folder / "rabbitmq")
-    alertmanager = monitoring.alertmanager(folder / "alertmanager")
+    broker = RabbitMQ(folder / "rabbitmq", pause)
+    alertmanager = monitoring.alertmanager(folder / "alertmanager", pause)
     # All at once: RabbitMQ takes longest.
     stack.callback(broker.kill)
     broker.launch()
     stack.enter_context(alertmanager)
     broker.await_ready()
-    collector = Collector(
-        folder / "collector", {"amqp": broker.amqp_url, "management": broker.management_url}
-    )
+    addresses = {"amqp": broker.amqp_url, "management": broker.management_url}
+    collector = Collector(folder / "collector", addresses, pause)
     stack.callback(collector.process.kill)
-    shop = Shop(folder / "shop", broker.amqp_url, broker.amqp_url)
+    shop = Shop(folder / "shop", broker.amqp_url, broker.amqp_url, pause=pause)
     stack.callback(shop.kill)
     collector.start()
     shop.start()
     targets = {**shop.metrics_ports, "otelkit-collector": collector.port}
-    prometheus = monitoring.prometheus(folder / "prometheus", rules, targets, alertmanager)
+    prometheus = monitoring.prometheus(folder / "prometheus", rules, targets, alertmanager, pause)
     stack.enter_context(prometheus)
-    addresses = {
+    pages = {
         "Prometheus": prometheus.url,
         "Alertmanager": alertmanager.url,
         "RabbitMQ": broker.management_url,
     }
-    return Running(shop, collector, alertmanager, addresses)
+    return Running(shop, collector, alertmanager, pages)
 
 
-def _start_embedded(stack: ExitStack, folder: Path) -> Running:
+def _start_embedded(stack: ExitStack, folder: Path, pause: Pause) -> Running:
     print("starting the shop and its collector, without any server ...", flush=True)
-    collector = Collector(folder / "collector", {})
+    collector = Collector(folder / "collector", {}, pause)
     stack.callback(collector.process.kill)
-    shop = Shop(folder / "shop", str(folder / "line.db"), collector.url)
+    shop = Shop(folder / "shop", str(folder / "line.db"), collector.url, pause=pause)
     stack.callback(shop.kill)
     collector.start()
     shop.start()
     return Running(shop, collector, None, {})
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _pause_until_told_to_end() -> Pause:
+    """Sleeps, and raises KeyboardInterrupt once a signal has told us to end.
 
-
-def _ignore_signals() -> None:
+    A signal only makes a note: raised wherever it arrives, the exception would now and then arrive
+    where Python throws it away, or in the middle of bringing a server down.
+    """
+    told: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda number, _frame: told.append(number))
+
+    def pause(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not told and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+        if told:
+            raise KeyboardInterrupt
+
+    return pause
 
 
 if __name__ == "__main__":

@@ -79,9 +79,9 @@ class Outbox:
 
 def work(line: Line, queue: str, handle: Handle, *, hands: int) -> None:
     """Handles the messages of a queue in so many threads until the process is told to end."""
-    told = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    told: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: told.append(number))
     for _ in range(hands):
         threading.Thread(target=line.serve, args=(queue, handle), daemon=True).start()
-    while not told.wait(0.2):
-        pass
+    while not told:
+        time.sleep(0.2)

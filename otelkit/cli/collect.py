@@ -49,7 +49,8 @@ def collect(
 
     def stop(number: int, _frame: object) -> None:
         received.append(number)
-        stopping.set()
+        # Not here: what this interrupts may hold the lock that set() takes.
+        threading.Thread(target=stopping.set).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

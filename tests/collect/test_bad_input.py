@@ -51,7 +51,7 @@ def test_a_broken_sla_file(tmp_path: Path) -> None:
     sla.write_text("version: 1\nsystem: shop\nobjectivs: []\n")
     assert "\nsla.yaml:3:1: objectivs: unknown key" in refusal(tmp_path, sla=sla)
     missing = refusal(tmp_path, sla=tmp_path / "nope.yaml")
-    assert missing == "otelkit: nope.yaml:1:1: cannot be read: No such file or directory"
+    assert missing == "nope.yaml:1:1: cannot be read: No such file or directory"
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_broken_sla_file(tmp_path: Path) -> None:
 )
 def test_a_wrong_setting_in_the_file(tmp_path: Path, config: str, sentence: str) -> None:
     said = refusal(tmp_path, config=config)
-    assert said == f"otelkit: {sentence}", "and not the line itself, which may hold a password"
+    assert said == sentence, "and not the line itself, which may hold a password"
 
 
 def test_a_wrong_setting_in_the_environment(tmp_path: Path) -> None:
