@@ -119,8 +119,8 @@ def _start(stack: ExitStack, folder: Path, rules: Path, pause: Pause) -> Running
     prometheus = monitoring.prometheus(folder / "prometheus", rules, targets, alertmanager, pause)
     stack.enter_context(prometheus)
     pages = {
-        "Prometheus": prometheus.url,
-        "Alertmanager": alertmanager.url,
+        "Prometheus": f"{prometheus.url}/classic/alerts",
+        "Alertmanager": f"{alertmanager.url}/api/v2/alerts",
         "RabbitMQ": broker.management_url,
     }
     return Running(shop, collector, alertmanager, pages)

@@ -24,7 +24,12 @@ class Running:
         self.shop = shop
         self.collector = collector
         self.picture: Picture | None = None
-        self.addresses = {"Shop": f"{shop.url}/docs", "Collector": collector.url, **addresses}
+        self.addresses = {
+            "Shop": f"{shop.url}/docs",
+            "Overdue orders": f"{collector.url}/orders",
+            "Metrics": f"{collector.url}/metrics",
+            **addresses,
+        }
         self._alertmanager = alertmanager
         self._were_overdue: set[str] = set()
         self.overdue_alert: Alert | None = None
