@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from otelkit import slo
-from otelkit.model import AlertPolicy, BudgetShare
+from otelkit.model import AlertPolicy, BudgetShare, NewBreaches, Query, Window
 
 MONTH = timedelta(days=30)
 
@@ -117,3 +117,56 @@ def test_numbers_are_written_exact_and_short() -> None:
     assert [slo.promql_duration(timedelta(minutes=m)) for m in (30, 90, 60, 2880)] == [
         "30m", "90m", "1h", "2d",
     ]  # fmt: skip
+
+
+def objective(target: str) -> Query:
+    return Query("o", "web", Decimal(target), Window(MONTH), query="up")
+
+
+@pytest.mark.parametrize(
+    ("target", "severity", "per_minute", "full_outage", "tenfold", "twofold", "reset"),
+    [
+        # The prototype's scenario table: page 1 and reset 33, 45 at 20 x, 11 / 17 / 17.
+        ("0.999", "page", "6000", 1, 219, None, 33),
+        ("0.99", "page", "6000", 11, 219, None, 30),
+        ("0.95", "page", "6000", 17, 32, None, 24),
+        ("0.9", "page", "6000", 17, 17, None, 24),
+        # 3 days are summed from whole hours, so tickets come up to an hour after their share.
+        ("0.999", "ticket", "6000", 66, 494, 2222, 362),
+        # 12 failures an hour: 1.5 of them stand in the mean of an hour after ten minutes.
+        ("0.999", "page", "0.2", 10, None, None, 33),
+    ],
+)
+def test_an_alert_is_forecast_by_the_minute(
+    target: str,
+    severity: str,
+    per_minute: str,
+    full_outage: int,
+    tenfold: int,
+    twofold: int | None,
+    reset: int,
+) -> None:
+    fires = slo.burn_alert(objective(target), severity)
+    found = slo.forecast(fires, Decimal(target), Decimal(per_minute))
+    assert (found.full_outage, found.reset) == (full_outage, reset)
+    assert found.at_burn == {Decimal(10): tenfold, Decimal(2): twofold}
+
+
+def test_a_burn_that_no_outage_reaches_is_no_forecast() -> None:
+    fires = slo.burn_alert(objective("0.8"), "page")
+    found = slo.forecast(fires, Decimal("0.8"), Decimal(100))
+    assert list(found.at_burn) == [Decimal(2)]
+
+
+def test_new_breaches_are_forecast_from_the_orders_a_minute() -> None:
+    """One order in five minutes, all breached: the mean of an hour lags by two minutes."""
+    fires = slo.breaches_alert(NewBreaches(5, timedelta(hours=1)))
+    found = slo.forecast(fires, Decimal("0.95"), Decimal("0.2"))
+    assert (found.full_outage, found.reset) == (25, 39)
+    one = slo.breaches_alert(NewBreaches(1, timedelta(hours=1)))
+    assert slo.forecast(one, Decimal("0.95"), Decimal("0.2")).full_outage == 3
+
+
+def test_a_period_allows_whole_failures() -> None:
+    assert slo.failures_allowed(Decimal("0.999"), MONTH, Decimal(60)) == 2592
+    assert slo.failures_allowed(Decimal("0.999"), timedelta(days=7), Decimal("0.1")) == 1
