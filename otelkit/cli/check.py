@@ -16,15 +16,23 @@ EXAMPLE: Final = "Example: otelkit check sla.yaml"
 
 
 def check(sla: SlaFile, as_json: Json = False) -> None:
-    """Say everything that is wrong with an SLA file, or what it holds."""
+    """Say everything that is wrong with an SLA file, or what it holds and what is doubtful in it.
+
+    Warnings stop nothing: the file can be used, but hardly says what was meant.
+    """
     try:
-        found = spec.load(sla)
+        checked = spec.check(sla)
     except SpecError as error:
         _refuse(sla, error.problems, as_json=as_json)
         raise Stop(FAILED) from error
+    found = checked.sla
     if as_json:
-        print_json({"file": str(sla), "ok": True, "problems": [], "holds": _counts(found)})
+        told = [asdict(warning) for warning in checked.warnings]
+        answer = {"file": str(sla), "ok": True, "problems": [], "warnings": told}
+        print_json(answer | {"holds": _counts(found)})
         return
+    for warning in checked.warnings:
+        print(f"warning: {warning}")
     print(f"{sla}: fine. System {found.system}: {_holds(found)}.")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otelkit.model import Sla
+    from otelkit.spec.file import Checked
 
 
 def load(path: Path) -> Sla:
@@ -18,6 +19,13 @@ def load(path: Path) -> Sla:
     from otelkit.spec.file import load as load_file
 
     return load_file(path)
+
+
+def check(path: Path) -> Checked:
+    """The SLA file at ``path`` with its warnings. Raises as :func:`load` does."""
+    from otelkit.spec.file import check as check_file
+
+    return check_file(path)
 
 
 def loads(text: str, file: str) -> Sla:

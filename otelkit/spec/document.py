@@ -19,10 +19,11 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A place in the file; both count from 1."""
+    """A place in a file; line and column count from 1."""
 
     line: int
     column: int
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,10 @@ class DocumentError(Exception):
         self.mark = mark
 
 
-def parse(text: str) -> Node:
-    """The one document of a YAML text. Raises :class:`DocumentError`."""
+def parse(text: str, file: str = "") -> Node:
+    """The one document of a YAML text; its marks bear ``file``. Raises :class:`DocumentError`."""
     try:
-        return _parse(text)
+        return _Tree(text, file).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = _mark(mark) if mark is not None else Mark(1, 1)
@@ -76,50 +77,55 @@ def parse(text: str) -> Node:
         ) from error
 
 
-def _parse(text: str) -> Node:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    events = iter(yaml.parse(text, Loader=loader))
-    for event in events:
-        if isinstance(event, yaml.StreamEndEvent):
+class _Tree:
+    """The parser's events as nodes."""
+
+    def __init__(self, text: str, file: str) -> None:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        self._events: Iterator[Any] = iter(yaml.parse(text, Loader=loader))
+        self._file = file
+
+    def document(self) -> Node:
+        for event in self._events:
+            if isinstance(event, yaml.StreamEndEvent):
+                raise DocumentError(
+                    Mark(1, 1), "the file is empty; `otelkit init` writes one to start from"
+                )
+            if isinstance(event, yaml.DocumentStartEvent):
+                break
+        node = self._node(next(self._events), 0)
+        next(self._events)  # the end of the document
+        after = next(self._events)
+        if not isinstance(after, yaml.StreamEndEvent):
             raise DocumentError(
-                Mark(1, 1), "the file is empty; `otelkit init` writes one to start from"
+                _mark(after.start_mark), "a second document begins here; write one document a file"
             )
-        if isinstance(event, yaml.DocumentStartEvent):
-            break
-    node = _node(next(events), events, 0)
-    next(events)  # the end of the document
-    after = next(events)
-    if not isinstance(after, yaml.StreamEndEvent):
-        raise DocumentError(
-            _mark(after.start_mark), "a second document begins here; write one document a file"
-        )
-    return node
+        return node
 
+    def _node(self, event: Any, depth: int) -> Node:
+        mark = Mark(event.start_mark.line + 1, event.start_mark.column + 1, self._file)
+        if depth > MAX_DEPTH:
+            raise DocumentError(mark, f"nested more than {MAX_DEPTH} levels deep; write it flatter")
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise DocumentError(mark, "anchors and aliases are not read; write the value out")
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(mark, event.value, event.style is None)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return Sequence(mark, tuple(self._items(depth)))
+        return Mapping(mark, tuple(self._pairs(depth)))
 
-def _node(event: Any, events: Iterator[Any], depth: int) -> Node:
-    mark = _mark(event.start_mark)
-    if depth > MAX_DEPTH:
-        raise DocumentError(mark, f"nested more than {MAX_DEPTH} levels deep; write it flatter")
-    if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-        raise DocumentError(mark, "anchors and aliases are not read; write the value out")
-    if isinstance(event, yaml.ScalarEvent):
-        return Scalar(mark, event.value, event.style is None)
-    if isinstance(event, yaml.SequenceStartEvent):
-        return Sequence(mark, tuple(_items(events, depth)))
-    return Mapping(mark, tuple(_pairs(events, depth)))
+    def _items(self, depth: int) -> Iterator[Node]:
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            yield self._node(event, depth + 1)
 
-
-def _items(events: Iterator[Any], depth: int) -> Iterator[Node]:
-    while not isinstance(event := next(events), yaml.SequenceEndEvent):
-        yield _node(event, events, depth + 1)
-
-
-def _pairs(events: Iterator[Any], depth: int) -> Iterator[tuple[Scalar, Node]]:
-    while not isinstance(event := next(events), yaml.MappingEndEvent):
-        key = _node(event, events, depth + 1)
-        if not isinstance(key, Scalar):
-            raise DocumentError(key.mark, "a key has to be a word; quote it if it holds brackets")
-        yield key, _node(next(events), events, depth + 1)
+    def _pairs(self, depth: int) -> Iterator[tuple[Scalar, Node]]:
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._node(event, depth + 1)
+            if not isinstance(key, Scalar):
+                raise DocumentError(
+                    key.mark, "a key has to be a word; quote it if it holds brackets"
+                )
+            yield key, self._node(next(self._events), depth + 1)
 
 
 def _end(text: str) -> Mark:

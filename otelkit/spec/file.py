@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from otelkit.model import Links, Sla
+from otelkit.errors import Problem
+from otelkit.model import Environment, Links, Objective, Sla
 from otelkit.spec import parts, source
 from otelkit.spec import quantities as q
+from otelkit.spec.alerting import policies
 from otelkit.spec.calendars import calendars
-from otelkit.spec.objectives import Parts, objectives
+from otelkit.spec.draft import Parts
+from otelkit.spec.environments import environments
+from otelkit.spec.includes import merged
+from otelkit.spec.objectives import objectives
 from otelkit.spec.reader import Reader, Table
 
 T = TypeVar("T")
 VERSION: Final = "1"
 KEYS: Final = (
-    "version", "system", "links", "labels", "owners", "calendars", "services", "processes",
-    "queues", "objectives",
+    "version", "system", "include", "environments", "links", "owners", "labels", "calendars",
+    "services", "processes", "queues", "alerting", "release", "objectives",
 )  # fmt: skip
 
 
 def load(path: Path) -> Sla:
     """The SLA file at ``path``."""
-    return source.load(path, _sla)
+    return check(path).sla
 
 
 def loads(text: str, file: str) -> Sla:
@@ -31,32 +37,56 @@ def loads(text: str, file: str) -> Sla:
     return source.loads(text, file, _sla)
 
 
+def check(path: Path) -> Checked:
+    """The SLA file at ``path``, and what is doubtful about it."""
+    return Checked(*source.check(source.text_of(path), str(path), _sla))
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file that can be used. ``warnings`` are in file order."""
+
+    sla: Sla
+    warnings: tuple[Problem, ...]
+
+
 def _sla(reader: Reader) -> Sla | None:
-    fields = reader.fields(KEYS, ("version", "system", "objectives"))
+    fields = merged(reader).fields(KEYS, ("version", "system", "objectives"))
     if "version" in fields:
         fields["version"].parse(_version)
     system = fields["system"].parse(q.identifier) if "system" in fields else None
+    known = _parts(fields)
+    found: Table[Objective] = Table({}, ())
+    if "objectives" in fields:
+        found = objectives(fields["objectives"], known)
+    links = parts.links(fields["links"]) if "links" in fields else Links()
+    labels = parts.labels(fields["labels"]) if "labels" in fields else {}
+    places: tuple[Environment, ...] = ()
+    if "environments" in fields:
+        places = environments(fields["environments"], found, known.policies)
+    release = parts.release(fields["release"]) if "release" in fields else None
+    if system is None:
+        return None
+    return Sla(
+        system, links, labels, known.owners, known.calendars, known.services, known.processes,
+        known.queues, tuple(found.values()), places, release,
+    )  # fmt: skip
+
+
+def _parts(fields: Mapping[str, Reader]) -> Parts:
     owners = parts.owners(fields.get("owners"))
 
     def table(key: str, read: Callable[[Reader], Table[T]]) -> Table[T]:
         return read(fields[key]) if key in fields else Table({}, ())
 
-    known = Parts(
+    return Parts(
         owners,
         table("calendars", calendars),
         table("services", lambda at: parts.services(at, owners)),
         table("processes", lambda at: parts.processes(at, owners)),
         table("queues", lambda at: parts.queues(at, owners)),
+        policies(fields.get("alerting")),
     )
-    found = objectives(fields["objectives"], known) if "objectives" in fields else ()
-    links = parts.links(fields["links"]) if "links" in fields else Links()
-    labels = parts.labels(fields["labels"]) if "labels" in fields else {}
-    if system is None:
-        return None
-    return Sla(
-        system, links, labels, known.owners, known.calendars, known.services, known.processes,
-        known.queues, found,
-    )  # fmt: skip
 
 
 def _version(text: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from otelkit import names
-from otelkit.model import HttpMetrics, Links, Owner, Process, Queue, Service
+from otelkit.model import HttpMetrics, Links, Owner, Process, Queue, Release, Service
 from otelkit.spec import quantities as q
 from otelkit.spec.reader import Reader, Table, read_each
 
@@ -25,6 +25,13 @@ def links(reader: Reader) -> Links:
     fields = reader.fields(("grafana", "runbook"))
     found = {name: value.parse(q.url) for name, value in fields.items()}
     return Links(grafana=found.get("grafana"), runbook=found.get("runbook"))
+
+
+def release(reader: Reader) -> Release | None:
+    """The release policy."""
+    fields = reader.fields(("freeze_below",), ("freeze_below",))
+    share = fields["freeze_below"].parse(q.share) if "freeze_below" in fields else None
+    return None if share is None else Release(share)
 
 
 def labels(reader: Reader) -> dict[str, str]:
@@ -66,14 +73,15 @@ def services(reader: Reader, owners: Table[Owner]) -> Table[Service]:
 def _service(name: str, reader: Reader, owners: Table[Owner]) -> Service | None:
     fields = reader.fields(("owner", "match", "http"))
     owner = owner_of(fields, owners, reader)
-    match = _match(fields["match"]) if "match" in fields else {"job": name}
+    labels = match(fields["match"]) if "match" in fields else {"job": name}
     http = _http(fields["http"]) if "http" in fields else OTELKIT_HTTP
     if owner is None:
         return None
-    return Service(name, owner, match, http, foreign="http" in fields)
+    return Service(name, owner, labels, http, foreign="http" in fields)
 
 
-def _match(reader: Reader) -> dict[str, str]:
+def match(reader: Reader) -> dict[str, str]:
+    """Labels that select series, by name."""
     pairs = {k.name: v.parse(q.printable) for k, v in reader.entries() if k.check(_any_label)}
     if reader.is_mapping and not pairs:
         reader.problem("nothing is selected; write labels such as job: crm")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from urllib.parse import urlsplit
 
 from otelkit import slo
-from otelkit.model import NewBreaches, Unit
+from otelkit.model import BudgetShare, NewBreaches, Unit, Window
 
 _UNITS: Final[Mapping[str, Decimal]] = {
     "ms": Decimal("0.001"),
@@ -30,6 +30,16 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 _LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _CLOCK_TIME: Final = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])")
 _BREACHES: Final = re.compile(r"([0-9]{1,6}) new in (\S+)")
+_RESERVED: Final = frozenset({
+        "system", "environment", "objective", "severity", "owner", "alertname", "alertstate",
+        "stage", "queue", "rule_group",
+    })  # fmt: skip
+"""Labels that rules set, and those that the series of collectors bear."""
+_SET_BY_OTELKIT: Final = frozenset(
+    {"system", "environment", "objective", "severity", "owner", "window", "alertname", "alertstate"}
+)
+_CALENDAR_PERIODS: Final = {"week": 7, "month": 30, "quarter": 91}
+"""Days that alerts reckon with."""
 
 
 def identifier(text: str) -> str:
@@ -57,11 +67,7 @@ def _no_template(text: str) -> str:
 
 def label_name(text: str) -> str:
     """A Prometheus label name of the user's own."""
-    reserved = {
-        "system", "environment", "objective", "severity", "owner", "alertname", "alertstate",
-        "stage", "queue", "rule_group",
-    }  # fmt: skip
-    if text in reserved or text.startswith("__"):
+    if text in _RESERVED or text.startswith("__"):
         raise ValueError(f"the label {text!r} is set by otelkit; choose another name")
     if not _LABEL.fullmatch(text):
         raise ValueError(f"{text!r} is no label name; write letters, digits and _ only")
@@ -85,13 +91,6 @@ def share(text: str) -> Decimal:
     return percent / 100
 
 
-def target(text: str) -> Decimal:
-    """A share that can be alerted on."""
-    value = share(text)
-    slo.tiers(value, timedelta(days=30))  # refuses what no tier can see in time
-    return value
-
-
 def seconds(text: str) -> Decimal:
     """``250ms`` or ``1h30m`` in seconds, above 0."""
     return _sum(text, _UNITS)
@@ -105,15 +104,66 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=int(value))
 
 
-def period(text: str) -> timedelta:
-    """The rolling period of a budget, in whole days."""
-    value = duration(text)
-    days = value / timedelta(days=1)
-    if days != int(days) or not 7 <= days <= 90:
+def window(text: str) -> Window:
+    """The period of a budget: a rolling one in whole days, or a calendar's."""
+    if text in _CALENDAR_PERIODS:
+        return Window(timedelta(days=_CALENDAR_PERIODS[text]), text)
+    try:
+        days = duration(text) / timedelta(days=1)
+    except ValueError:
+        days = 0.0
+    if days != int(days) or not 1 <= days <= 366:
         raise ValueError(
-            f"{text} is no period of a budget; write 7d to 90d in whole days, such as 30d"
+            f"{text!r} is no period of a budget; write whole days such as 30d (at most 366d), "
+            "or week, month, quarter"
         )
-    return value
+    return Window(timedelta(days=days))
+
+
+def budget_share(text: str) -> BudgetShare:
+    """``2% in 1h``."""
+    spent, _, within = text.partition(" in ")
+    if within.strip() not in slo.LONG_WINDOWS:
+        raise ValueError(
+            f"{text!r} is no share of a budget within a window; write such as 2% in 1h, with one "
+            f"of {', '.join(slo.LONG_WINDOWS)}"
+        )
+    return BudgetShare(share(spent.strip()), duration(within.strip()))
+
+
+def least(text: str) -> int:
+    """A number of events from 1 on."""
+    number = whole(text)
+    if number < 1:
+        raise ValueError("0 is no minimum; write 1 or more")
+    return number
+
+
+def by_label(text: str) -> str:
+    """A label that gives each of its values a budget of its own."""
+    if not _LABEL.fullmatch(text) or text.startswith("__"):
+        raise ValueError(f"{text!r} is no label name; write letters, digits and _ only")
+    if text in _SET_BY_OTELKIT | {"le"}:
+        raise ValueError(f"the label {text!r} means something else in rules; leave it out")
+    return text
+
+
+def boolean(text: str) -> bool:
+    """``true`` or ``false``."""
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false; write one of them")
+    return text == "true"
+
+
+def instant(text: str) -> datetime:
+    """``2026-03-01T00:00Z``: a time that says how far it is from UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found
+    except ValueError:
+        pass
+    raise ValueError(f"{text!r} is no instant; write one such as 2026-03-01T00:00Z") from None
 
 
 def allowance(text: str, *, calendar: bool) -> tuple[int, Unit]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -15,17 +16,32 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Report:
-    """The problems of one file as they are found."""
+    """What is found wrong with a file and those it includes, in the order of finding."""
 
     file: str
-    lines: tuple[str, ...]
+    lines: dict[str, tuple[str, ...]]
+    """By file, the one that includes the others first."""
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     def add(self, mark: Mark, path: str, message: str) -> None:
-        source = self.lines[mark.line - 1] if mark.line <= len(self.lines) else ""
-        self.problems.append(
-            Problem(self.file, mark.line, mark.column, _short(path), _short(message), source)
-        )
+        """A problem: the file cannot be used."""
+        self.problems.append(self._problem(mark, path, message))
+
+    def warn(self, mark: Mark, path: str, message: str) -> None:
+        """A warning: the file can be used, but hardly says what was meant."""
+        self.warnings.append(self._problem(mark, path, message))
+
+    def in_order(self, found: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Problems by file, line and column."""
+        files = list(self.lines)
+        return tuple(sorted(found, key=lambda p: (files.index(p.file), p.line, p.column)))
+
+    def _problem(self, mark: Mark, path: str, message: str) -> Problem:
+        file = mark.file or self.file
+        lines = self.lines[file]
+        source = lines[mark.line - 1] if mark.line <= len(lines) else ""
+        return Problem(file, mark.line, mark.column, _short(path), _short(message), source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +55,10 @@ class Reader:
     def problem(self, message: str) -> None:
         """Say what is wrong here and what to write instead."""
         self.report.add(self.node.mark, self.path, message)
+
+    def warn(self, message: str) -> None:
+        """Say what is doubtful here; the file can be used all the same."""
+        self.report.warn(self.node.mark, self.path, message)
 
     def text(self) -> str | None:
         """A scalar that is not empty, else a problem and None."""
@@ -96,7 +116,12 @@ class Reader:
             path = f"{self.path}.{name}" if self.path else name
             key = Key(scalar.text, scalar.mark, path, self.report)
             if scalar.text in found:
-                key.problem("this key stands here a second time; keep one of them")
+                where = other_place(found[scalar.text][0].mark, scalar.mark)
+                key.problem(
+                    f"{where} has the key {name!r} too; keep one of them"
+                    if where
+                    else "this key stands here a second time; keep one of them"
+                )
             else:
                 found[scalar.text] = (key, Reader(value, path, self.report))
         return list(found.values())
@@ -108,10 +133,25 @@ class Reader:
         if not isinstance(self.node, Sequence):
             self.problem(f"this is a {_kind(self.node)}; write a list")
             return []
-        return [
-            Reader(item, f"{self.path}[{index}]", self.report)
-            for index, item in enumerate(self.node.items)
-        ]
+        counts: Counter[str] = Counter()  # of the items of each file
+        readers = []
+        for item in self.node.items:
+            readers.append(Reader(item, f"{self.path}[{counts[item.mark.file]}]", self.report))
+            counts[item.mark.file] += 1
+        return readers
+
+    def at(self, key: str) -> Reader | None:
+        """The value of a key, if this is a mapping that has it; nothing is told."""
+        pairs = self.node.pairs if isinstance(self.node, Mapping) else ()
+        values = (value for scalar, value in pairs if scalar.text == key)
+        found = next(values, None)
+        return (
+            None if found is None else Reader(found, f"{self.path}.{key}".strip("."), self.report)
+        )
+
+    def is_word(self, word: str) -> bool:
+        """Whether this is a single value that says just that."""
+        return isinstance(self.node, Scalar) and self.node.text == word
 
     @property
     def keys(self) -> frozenset[str]:
@@ -189,6 +229,11 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; write one of {', '.join(names)}" if len(names) <= 12 else ""
+
+
+def other_place(first: Mark, second: Mark) -> str:
+    """``teams/web.yaml:12`` where the first of two places is in another file, else nothing."""
+    return "" if first.file == second.file else f"{first.file}:{first.line}"
 
 
 def _short(text: str) -> str:

@@ -6,6 +6,7 @@ and all that needs a second look is for ``otelkit check`` to say.
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any, Final
 
 from otelkit import names
@@ -16,6 +17,8 @@ _IDENTIFIER: Final = "^[A-Za-z_][A-Za-z0-9_-]{0,62}$"
 _SHARE: Final = r"^[0-9]{1,3}(\.[0-9]{1,9})? ?%$"
 _DURATION: Final = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d|w))+$"
 _ALLOWANCE: Final = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|bd|s|m|h|d|w))+$"
+_BUDGET_SHARE: Final = r"^[0-9.]+ ?% in [0-9]+[hd]$"
+_SEVERITIES: Final = (names.SEVERITY_PAGE, names.SEVERITY_TICKET)
 _BREACHES: Final = r"^[0-9]{1,6} new in [0-9a-z.]+$"
 
 
@@ -28,6 +31,8 @@ def json_schema() -> Schema:
             {
                 "version": {"const": 1},
                 "system": _name("Stands on every rule, alert and dashboard."),
+                "include": _list(_text("Path from this file's folder, or a pattern of paths.")),
+                "environments": _map(_environment()),
                 "links": _object({"grafana": _url(), "runbook": _url("May hold {alert}.")}),
                 "labels": _map({"type": ["string", "number", "boolean"]}, "On every alert."),
                 "owners": _map(_severities(_text("Alertmanager receiver."), required=("page",))),
@@ -35,6 +40,10 @@ def json_schema() -> Schema:
                 "services": _map(_service(), "By the value of their job label."),
                 "processes": _map(_process()),
                 "queues": _map(_object({"owner": _name()}), "Dead-letter queues by name."),
+                "alerting": _map(_policy()),
+                "release": _object(
+                    {"freeze_below": _share("Of the budget left.")}, ("freeze_below",)
+                ),
                 "objectives": {"type": "array", "minItems": 1, "items": {"oneOf": _objectives()}},
             },
             required=("version", "system", "objectives"),
@@ -79,13 +88,49 @@ def _process() -> Schema:
     return _object(keys | {key: _list(_text()) for key in lists}, required=("stages", "done"))
 
 
+def _policy(*more: tuple[str, Schema]) -> Schema:
+    share = _pattern(_BUDGET_SHARE, "2% in 1h")
+    return _object(
+        {
+            **dict(more),
+            **{severity: _list({"anyOf": [share, _off()]}) for severity in _SEVERITIES},
+            "min_bad_events": {"type": "integer", "minimum": 1},
+        }
+    )
+
+
+def _alerting() -> Schema:
+    own = _policy(("use", _name("A policy of the file.")))
+    return {"anyOf": [_name("A policy of the file, or off."), own]}
+
+
+def _environment() -> Schema:
+    overdue = _severities(_pattern(_BREACHES, "10 new in 1h"))
+    overridden = _object(
+        {
+            "target": _share("The share that has to be good."),
+            "alerting": _alerting(),
+            "overdue": {"anyOf": [_off(), overdue]},
+        }
+    )
+    return _object(
+        {
+            "match": _map({"type": "string"}, "Labels that select its series."),
+            "page_as": {"enum": list(_SEVERITIES)},
+            "override": _map({"anyOf": [_off(), overridden]}, "By objective."),
+        },
+        required=("match",),
+    )
+
+
 # --- objectives ----------------------------------------------------------------------------
 
 
 def _objectives() -> list[Schema]:
     target = _share("The share that has to be good.")
     latency = _object(
-        {"below": _pattern(_DURATION, "250ms"), "target": target}, required=("below", "target")
+        {"below": _pattern(_DURATION, "250ms"), "target": target, "native": {"type": "boolean"}},
+        required=("below", "target"),
     )
     allowance = _pattern(_ALLOWANCE, "16h", "5d", "5bd")
     allowances = _object(
@@ -103,7 +148,7 @@ def _objectives() -> list[Schema]:
             "description": "The first that matches an order holds.",
         },
         "at_risk": _share("Of the allowance left."),
-        "overdue": _severities(_pattern(_BREACHES, "10 new in 1h")),
+        "overdue": {"anyOf": [_off(), _severities(_pattern(_BREACHES, "10 new in 1h"))]},
         "target": target,
     }
     queue = {
@@ -111,19 +156,36 @@ def _objectives() -> list[Schema]:
         "max_messages": {"type": "integer", "minimum": 0},
         "max_age": _pattern(_DURATION, "15m"),
     }
-    counters = {"good": _text(), "total": _text(), "target": target}
+    during = {"during": _name("Events count while this calendar is open.")}
+    of_service = {"service": _text(), **during}
+    counters = {"good": _text(), "bad": _text(), "total": _text(), "target": target, **during}
+    query = {"query": _text("PromQL that yields the share of good."), "target": target, **during}
     return [
-        _objective({"service": _text(), "availability": target}, ("service", "availability")),
-        _objective({"service": _text(), "latency": latency}, ("service", "latency")),
-        _objective(counters, ("good", "total", "target")),
-        _objective(clock, ("process", "within", "target")),
+        _budget(of_service | {"availability": target}, ("service", "availability")),
+        _budget(of_service | {"latency": latency}, ("service", "latency")),
+        *(_budget(counters, (*two, "target")) for two in combinations(("good", "bad", "total"), 2)),
+        _budget(query, ("query", "target")),
+        _budget(clock, ("process", "within", "target")),
         _objective(queue, ("queue",)),
     ]
 
 
+def _budget(keys: Schema, required: tuple[str, ...]) -> Schema:
+    exclusion = _object(
+        {"from": _text("2026-03-01T00:00Z"), "to": _text(), "reason": _text()},
+        required=("from", "to", "reason"),
+    )
+    common: Schema = {
+        "window": _pattern(r"^([0-9]+[dw]|week|month|quarter)$", "30d", "month"),
+        "alerting": _alerting(),
+        "by": _list(_text("A label; each of its values has a budget of its own.")),
+        "exclude": _list(exclusion),
+    }
+    return _objective(common | keys, required)
+
+
 def _objective(keys: Schema, required: tuple[str, ...]) -> Schema:
-    common = {"name": _name(), "owner": _name(), "window": _pattern(r"^[0-9]+[dw]$", "30d")}
-    return _object(common | keys, required=("name", *required))
+    return _object({"name": _name(), "owner": _name()} | keys, required=("name", *required))
 
 
 # --- shapes --------------------------------------------------------------------------------
@@ -148,6 +210,11 @@ def _list(items: Schema) -> Schema:
 
 def _severities(value: Schema, required: tuple[str, ...] = ()) -> Schema:
     return _object({names.SEVERITY_PAGE: value, names.SEVERITY_TICKET: value}, required)
+
+
+def _off() -> Schema:
+    # YAML of old takes off for false.
+    return {"enum": ["off", False]}
 
 
 def _name(description: str = "") -> Schema:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from otelkit.errors import Problem, SpecError
-from otelkit.spec.document import MAX_BYTES, DocumentError, parse
+from otelkit.spec.document import MAX_BYTES, DocumentError, Mark, Node, parse
 from otelkit.spec.reader import Reader, Report
 
 T = TypeVar("T")
@@ -15,6 +15,38 @@ T = TypeVar("T")
 
 def load(path: Path, read: Callable[[Reader], T | None]) -> T:
     """What ``read`` makes of the file. Raises :class:`SpecError` with every problem it tells."""
+    return loads(text_of(path), str(path), read)
+
+
+def loads(text: str, file: str, read: Callable[[Reader], T | None]) -> T:
+    """What ``read`` makes of this text; ``file`` is the name to use in problems."""
+    return check(text, file, read)[0]
+
+
+def check(
+    text: str, file: str, read: Callable[[Reader], T | None]
+) -> tuple[T, tuple[Problem, ...]]:
+    """The same, with the warnings."""
+    report = Report(file, {file: ()})
+    tree = tree_of(text, file, report)
+    found = None if tree is None else read(Reader(tree, "", report))
+    if report.problems or found is None:
+        raise SpecError(report.in_order(report.problems))
+    return found, report.in_order(report.warnings)
+
+
+def tree_of(text: str, file: str, report: Report) -> Node | None:
+    """The document of a text; None where it is none, which is told."""
+    report.lines[file] = tuple(text.splitlines())
+    try:
+        return parse(text, file)
+    except DocumentError as error:
+        report.add(Mark(error.mark.line, error.mark.column, file), "", str(error))
+        return None
+
+
+def text_of(path: Path) -> str:
+    """The text of a file. Raises :class:`SpecError`."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -23,25 +55,10 @@ def load(path: Path, read: Callable[[Reader], T | None]) -> T:
     if len(data) > MAX_BYTES:
         raise _unusable(path, f"is larger than {MAX_BYTES} bytes; such a file is never needed")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise _unusable(path, "is not UTF-8 here; save it as UTF-8", line) from error
-    return loads(text, str(path), read)
-
-
-def loads(text: str, file: str, read: Callable[[Reader], T | None]) -> T:
-    """What ``read`` makes of this text; ``file`` is the name to use in problems."""
-    report = Report(file, tuple(text.splitlines()))
-    try:
-        tree = parse(text)
-    except DocumentError as error:
-        report.add(error.mark, "", str(error))
-        raise SpecError(tuple(report.problems)) from error
-    found = read(Reader(tree, "", report))
-    if report.problems or found is None:
-        raise SpecError(tuple(sorted(report.problems, key=lambda p: (p.line, p.column))))
-    return found
 
 
 def _unusable(path: Path, message: str, line: int = 1) -> SpecError:

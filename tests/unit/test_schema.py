@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,15 @@ from otelkit.cli import init
 from otelkit.spec.reader import Reader
 
 FULL = Path(__file__).parent / "data" / "full.yaml"
+WHOLE = FULL.with_name("whole.yaml")
 SHOP = Path(__file__).parents[2] / "examples" / "shop" / "sla.yaml"
 STARTER = Path(init.__file__).with_name("starter.yaml")
 
 
-@pytest.mark.parametrize("path", [FULL, SHOP, STARTER], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [FULL, WHOLE, SHOP, STARTER], ids=lambda path: path.name)
 def test_files_that_load_are_valid(path: Path) -> None:
     spec.load(path)
-    document = yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506 - all text
-    document["version"] = int(document["version"])
-    for objective in document["objectives"]:
-        if "max_messages" in objective:
-            objective["max_messages"] = int(objective["max_messages"])
+    document = _typed(yaml.load(path.read_text(), Loader=yaml.BaseLoader))  # noqa: S506 - all text
     jsonschema.validate(document, spec.json_schema())
 
 
@@ -47,17 +44,34 @@ def test_it_has_exactly_the_keys_that_the_reader_knows(monkeypatch: pytest.Monke
         return fields(self, known, required)
 
     monkeypatch.setattr(Reader, "fields", noting)
-    spec.load(FULL)
+    spec.load(WHOLE)
     described: dict[str, set[str]] = {}
     for place, keys in _objects("", spec.json_schema()):
         described.setdefault(place, set()).update(keys)
     assert described == read
 
 
+_TYPES: dict[str, Callable[[Any], Any]] = {
+    "version": int,
+    "max_messages": int,
+    "min_bad_events": int,
+    "native": "true".__eq__,
+}
+
+
+def _typed(node: Any) -> Any:
+    """The document with the numbers and truths that an editor reads in it."""
+    if isinstance(node, dict):
+        return {key: _TYPES.get(key, _typed)(value) for key, value in node.items()}
+    return [_typed(item) for item in node] if isinstance(node, list) else node
+
+
 def _place(path: str) -> str:
     """``objectives[4].within[0]`` and ``owners.web`` without what differs from file to file."""
     path = re.sub(r"\[\d+\]", "", path)
-    return re.sub(r"^(owners|calendars|services|processes|queues)\.[^.]+(\.dlq)?", r"\1", path)
+    path = re.sub(r"override\.[^.]+", "override", path)
+    tables = "owners|calendars|services|processes|queues|alerting|environments"
+    return re.sub(rf"^({tables})\.[^.]+(\.dlq)?", r"\1", path)
 
 
 def _objects(place: str, schema: Any) -> Iterator[tuple[str, set[str]]]:

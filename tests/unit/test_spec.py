@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,11 @@ from hypothesis import strategies as st
 from otelkit import spec
 from otelkit.errors import Problem, SpecError
 from otelkit.model import (
+    DEFAULT_POLICY,
+    AlertPolicy,
     Allowance,
     Availability,
+    BudgetShare,
     Clock,
     HttpMetrics,
     Latency,
@@ -22,6 +26,7 @@ from otelkit.model import (
     NewBreaches,
     Owner,
     QueueLimit,
+    Release,
     Selectors,
     Sla,
     Unit,
@@ -116,6 +121,40 @@ def test_clocks_of_the_full_file(full: Sla) -> None:
     assert whole.overdue == {"ticket": NewBreaches(1, timedelta(hours=1))}
 
 
+def test_the_whole_file_with_what_it_includes() -> None:
+    sla = spec.load(DATA / "whole.yaml")
+    by_name = {objective.name: objective for objective in sla.budgets}
+    assert list(by_name)[-2:] == ["made-on-time", "delivered"], "included objectives come last"
+    assert sla.release == Release(Decimal("0.1"))
+    api, checkout = by_name["api-availability"], by_name["checkout"]
+    assert api.window == Window(timedelta(days=30), "month")
+    assert (api.by, api.during) == (("http_route",), sla.calendars["workshop"])
+    assert api.exclude[0].end - api.exclude[0].start == timedelta(hours=3)
+    assert api.policy == replace(DEFAULT_POLICY, min_bad_events=3)
+    assert checkout.policy == AlertPolicy((), ())
+    assert by_name["api-latency"].policy == AlertPolicy(
+        (BudgetShare(Decimal("0.14"), timedelta(hours=6)),),
+        (BudgetShare(Decimal("0.2"), timedelta(days=1)),),
+        3,
+    )
+    assert isinstance(checkout, Selectors)
+    assert (checkout.good, checkout.bad) == (None, 'checkout_total{outcome="failed"}')
+
+
+def test_an_environment_has_its_own_objectives() -> None:
+    prod, staging = spec.load(DATA / "whole.yaml").in_environments()
+    assert [one.environment.name for one in (prod, staging) if one.environment] == [
+        "prod", "staging",
+    ]  # fmt: skip
+    there = {objective.name: objective for objective in staging.budgets}
+    assert "checkout" in {o.name for o in prod.budgets} - there.keys()
+    assert there["api-availability"].target == Decimal("0.99")
+    assert there["api-availability"].policy.page == ()
+    (clock, _) = staging.clocks
+    assert clock.overdue == {"ticket": NewBreaches(5, timedelta(hours=1))}
+    assert prod.clocks[0].overdue != clock.overdue
+
+
 def test_hours_over_midnight_go_on_the_next_day_and_hours_that_touch_are_one() -> None:
     calendar = (
         "calendars: {night: {timezone: UTC, hours: {sun: '22:00-06:00', mon: '06:00-08:00'}}}"
@@ -140,10 +179,25 @@ def test_a_comment_in_a_selector_does_not_reach_the_rules() -> None:
 # --- what is wrong -------------------------------------------------------------------------
 
 
-def test_every_mistake_is_told_at_once_with_its_place_and_what_to_write() -> None:
+@pytest.mark.parametrize("name", ["broken", "wrong", "overrides", "rare", "none"])
+def test_every_mistake_is_told_at_once_with_its_place_and_what_to_write(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(DATA)
     with pytest.raises(SpecError) as caught:
-        spec.loads((DATA / "broken.yaml").read_text(), "broken.yaml")
-    assert f"{caught.value}\n" == (DATA / "broken.txt").read_text()
+        spec.load(Path(f"{name}.yaml"))
+    assert f"{caught.value}\n" == Path(f"{name}.txt").read_text()
+
+
+def test_what_is_doubtful_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(DATA)
+    warnings = spec.check(Path("doubtful.yaml")).warnings
+    assert "".join(f"{one}\n" for one in warnings) == Path("doubtful.txt").read_text()
+
+
+@pytest.mark.parametrize("path", [FULL, DATA / "whole.yaml"], ids=lambda path: path.name)
+def test_a_file_that_says_what_it_means_has_no_warnings(path: Path) -> None:
+    assert spec.check(path).warnings == ()
 
 
 @pytest.mark.parametrize(

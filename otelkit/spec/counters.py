@@ -1,0 +1,159 @@
+"""Objectives about any metrics: two counters, or a query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from otelkit.model import Query, Selectors
+from otelkit.spec.draft import Draft, fixed_by
+
+COUNTERS: Final = ("good", "bad", "total")
+_SAME: Final = {
+    ("good", "total"): "nothing could ever be bad",
+    ("bad", "total"): "nothing could ever be good",
+    ("good", "bad"): "nothing tells them apart",
+}
+_NO_COUNTER: Final = {
+    "_bucket": "these are buckets, each of which counts those below it as well",
+    "_sum": "this is a sum of what was measured, not a count of events",
+    "_created": "this is a timestamp",
+}
+
+
+def selectors(draft: Draft) -> Selectors | None:
+    """Two of the counters; the third follows."""
+    given = [name for name in COUNTERS if name in draft.fields]
+    if len(given) != 2:
+        draft.at.problem("write two of `good:`, `bad:` and `total:`; the third follows")
+    found = {name: draft.fields[name].parse(_selector) for name in given}
+    budget = draft.budget(draft.fields.get("target"))
+    owner = _owner(draft)
+    if len(given) != 2 or None in found.values() or budget is None or owner is None:
+        return None
+    first, second = given
+    if found[first] == found[second]:
+        draft.fields[first].problem(f"{first} and {second} select the same; {_SAME[first, second]}")
+        return None
+    target, window, more = budget
+    objective = Selectors(
+        draft.name, owner, target, window, *(found.get(name) for name in COUNTERS), **more
+    )
+    _doubt(draft, objective)
+    return objective
+
+
+def query(draft: Draft) -> Query | None:
+    """A share of good, minute by minute."""
+    text = draft.fields["query"].parse(_ratio)
+    budget = draft.budget(draft.fields.get("target"))
+    owner = _owner(draft)
+    if text is None or budget is None or owner is None:
+        return None
+    target, window, more = budget
+    return Query(draft.name, owner, target, window, text, **more)
+
+
+def _owner(draft: Draft) -> str | None:
+    owners = draft.parts.owners.declared
+    owner = draft.owner(owners[0] if len(owners) == 1 else None)
+    if owner is None and "owner" not in draft.fields and owners:
+        draft.at.problem(f"nobody owns this; add `owner:` with one of {', '.join(owners)}")
+    return owner
+
+
+# --- PromQL --------------------------------------------------------------------------------
+
+
+def _parsed(text: str) -> Any:
+    import promql_parser
+
+    try:
+        return promql_parser.parse(text)
+    except ValueError as error:
+        raise ValueError(f"this is not PromQL: {str(error).splitlines()[0]}") from None
+
+
+def _selector(text: str) -> str:
+    import promql_parser
+
+    parsed = _parsed(text)
+    if not isinstance(parsed, promql_parser.VectorSelector) or parsed.offset is not None:
+        raise ValueError(
+            'write a plain selector of a counter such as checkout_total{outcome="ok"}; '
+            "otelkit adds increase()"
+        )
+    if parsed.at is not None or not parsed.name or parsed.matchers.or_matchers:
+        raise ValueError("write a selector with a metric name, without @ and without `or`")
+    # Not the text itself: a comment at its end would swallow the increase() around it.
+    return str(parsed.prettify())
+
+
+def _ratio(text: str) -> str:
+    import promql_parser
+
+    parsed = _parsed(text)
+    if isinstance(parsed, (promql_parser.NumberLiteral, promql_parser.StringLiteral)):
+        raise ValueError("this is a constant; write an expression that yields the share of good")
+    if isinstance(parsed, promql_parser.MatrixSelector):
+        raise ValueError("this is a range; write an expression that yields the share of good")
+    return str(parsed.prettify())
+
+
+# --- doubts --------------------------------------------------------------------------------
+
+
+def _doubt(draft: Draft, objective: Selectors) -> None:
+    """Warn of counters that hardly count what they are meant to."""
+    texts = {name: getattr(objective, name) for name in COUNTERS}
+    parsed = {name: _parsed(text) for name, text in texts.items() if text is not None}
+    for name, selector in parsed.items():
+        for doubt in _about(selector):
+            draft.fields[name].warn(doubt)
+    part = "good" if "good" in parsed else "bad"
+    for doubt in _beyond(parsed[part], parsed["total"]) if "total" in parsed else ():
+        draft.fields[part].warn(doubt)
+    one, other = map(_equalities, parsed.values())
+    fixed = {label: value for label, value in one.items() if other.get(label) == value}
+    fixed_by(objective, fixed, draft.fields.get("by"))
+
+
+def _about(selector: Any) -> Iterator[str]:
+    for ending, why in _NO_COUNTER.items():
+        if selector.name.endswith(ending) and not (
+            ending == "_bucket" and "le" in _labels(selector)
+        ):
+            yield f"{selector.name}: {why}; select a counter such as one that ends in _total"
+            return
+    if not selector.name.endswith(("_total", "_count", "_bucket")):
+        yield (
+            f"{selector.name} has not the name of a counter (_total, _count); "
+            "increase() of anything else is no number of events"
+        )
+
+
+def _beyond(part: Any, total: Any) -> Iterator[str]:
+    """Where a part selects what its total leaves out, it is no part."""
+    if part.name != total.name:
+        return
+    own, whole = _equalities(part), _equalities(total)
+    for label, value in whole.items():
+        if own.get(label) != value:
+            yield (
+                f"the total has {label}={value!r} and this has not, so that it may count more "
+                "than all; add the matcher"
+            )
+
+
+def _equalities(selector: Any) -> dict[str, str]:
+    import promql_parser
+
+    return {
+        matcher.name: matcher.value
+        for matcher in selector.matchers.matchers
+        if matcher.op == promql_parser.MatchOp.Equal
+    }
+
+
+def _labels(selector: Any) -> set[str]:
+    return {matcher.name for matcher in selector.matchers.matchers}

@@ -1,0 +1,102 @@
+"""Environments of an SLA file: where its services run once more, and what is different there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from otelkit import names
+from otelkit.model import (
+    AlertPolicy,
+    Availability,
+    BudgetObjective,
+    Clock,
+    Environment,
+    Latency,
+    Objective,
+)
+from otelkit.spec import alerting, clocks, parts
+from otelkit.spec import quantities as q
+from otelkit.spec.draft import feasible
+from otelkit.spec.reader import Reader, Table
+
+_KEYS: Final = ("match", "page_as", "override")
+_OVERRIDES: Final = ("target", "alerting", "overdue")
+
+
+def environments(
+    reader: Reader, objectives: Table[Objective], policies: Table[AlertPolicy]
+) -> tuple[Environment, ...]:
+    """All environments without problems."""
+    entries = reader.entries()
+    if reader.is_mapping and not entries:
+        reader.problem("no environment is named; write such as prod: {match: {env: prod}}")
+    found = []
+    for key, value in entries:
+        one = _environment(key.name, value, objectives, policies)
+        if key.check(q.identifier) and one is not None:
+            found.append(one)
+    return tuple(found)
+
+
+def _environment(
+    name: str, reader: Reader, objectives: Table[Objective], policies: Table[AlertPolicy]
+) -> Environment | None:
+    fields = reader.fields(_KEYS, ("match",))
+    match = parts.match(fields["match"]) if "match" in fields else {}
+    severities = (names.SEVERITY_PAGE, names.SEVERITY_TICKET)
+    page_as: str | None = names.SEVERITY_PAGE
+    if "page_as" in fields:
+        page_as = fields["page_as"].choice(severities, "severity")
+    if "match" in fields:
+        _check_match(fields["match"], match, objectives.values())
+    changed = dict(objectives)
+    dropped: set[str] = set()
+    for key, value in fields["override"].entries() if "override" in fields else ():
+        objective = changed.get(key.name)
+        if key.name not in objectives.declared:
+            key.problem(f"no objective is called {key.name!r}; correct or remove it")
+        elif not value.is_mapping and value.is_word(alerting.OFF):
+            dropped.add(key.name)
+        elif objective is not None:
+            changed[key.name] = _overridden(objective, value, policies)
+    if page_as is None or not match:
+        return None
+    inside = tuple(o for name, o in changed.items() if name not in dropped)
+    if not set(objectives.declared) - dropped:
+        reader.problem("every objective is off here; remove the environment")
+    return Environment(name, match, page_as, inside)
+
+
+def _check_match(reader: Reader, match: dict[str, str], objectives: Iterable[Objective]) -> None:
+    for objective in objectives:
+        if not isinstance(objective, (Availability, Latency)):
+            continue
+        for label, value in objective.service.match.items():
+            if match.get(label, value) != value:
+                reader.problem(
+                    f"service {objective.service.name!r} is selected by {label}={value!r}, so that "
+                    f"with {label}={match[label]!r} nothing is; remove one of the two"
+                )
+                return
+
+
+def _overridden(objective: Objective, reader: Reader, policies: Table[AlertPolicy]) -> Objective:
+    if not isinstance(objective, BudgetObjective):
+        reader.problem("of a queue nothing can be overridden; write off, or remove it")
+        return objective
+    fields = reader.fields(_OVERRIDES)
+    target = fields["target"].parse(q.share) if "target" in fields else None
+    policy = alerting.chosen(fields.get("alerting"), objective.policy, policies)
+    changed: BudgetObjective = replace(objective, target=target or objective.target, policy=policy)
+    at = fields.get("target", reader)
+    if not feasible(changed.target, changed.window, policy, at, fields.get("alerting", at)):
+        return objective
+    if "overdue" in fields and isinstance(changed, Clock):
+        changed = replace(changed, overdue=clocks.overdue(fields["overdue"]))
+    elif "overdue" in fields:
+        fields["overdue"].problem("only a clock has orders that are overdue; remove it")
+    if changed == objective and fields:
+        reader.warn("this changes nothing; remove it")
+    return changed
