@@ -10,6 +10,7 @@ from otelkit.generate import alerts, budget, health, proofs, raw, sli, stack
 from otelkit.generate.dashboards import dashboards
 from otelkit.generate.proof import Test, proof_file
 from otelkit.generate.rule import Group, Rule, rule_file
+from otelkit.generate.scope import group_name, narrowed
 from otelkit.model import Sla
 
 RULES = "alert_rules"
@@ -51,15 +52,19 @@ def files(sla: Sla, source: str, *, whole_stack: bool = False) -> dict[str, str]
 
 
 def rule_files(sla: Sla) -> tuple[RuleFile, ...]:
-    """The rules of an SLA file: events first, then each objective, then what watches them all."""
+    """The rules of each environment: events first, then objectives, then what watches them all."""
+    return tuple(file for one in narrowed(sla) if one.objectives for file in _of_environment(one))
+
+
+def _of_environment(sla: Sla) -> Iterator[RuleFile]:
     measured = tuple(_measured(sla))
+    yield from measured
     watched = tuple(file.group.name for file in measured)
-    watching = RuleFile(
+    yield RuleFile(
         health.group(sla, watched),
         "Alerts about missing data, a stale collector and rules that stand still.",
         tuple(proofs.health(sla, watched)),
     )
-    return (*measured, watching)
 
 
 def _measured(sla: Sla) -> Iterator[RuleFile]:
@@ -76,7 +81,7 @@ def _measured(sla: Sla) -> Iterator[RuleFile]:
             *alerts.alerts(sla, objective),
         )
         yield RuleFile(
-            health.with_heartbeat(sla, Group(f"otelkit.{sla.system}.{objective.name}", rules)),
+            health.with_heartbeat(sla, Group(group_name(sla, objective.name), rules)),
             f"The budget and the alerts of {objective.name}.",
             tuple(proofs.objective(sla, objective)),
         )
@@ -101,5 +106,7 @@ def _rules(sla: Sla, source: str) -> dict[str, str]:
 def _dashboards(sla: Sla) -> dict[str, str]:
     return {
         f"{DASHBOARDS}/{name}": json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
-        for name, dashboard in dashboards(sla).items()
+        for one in narrowed(sla)
+        if one.objectives
+        for name, dashboard in dashboards(one).items()
     }

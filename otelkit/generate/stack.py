@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from otelkit import names
 from otelkit.generate import text
-from otelkit.generate.health import watches_orders
-from otelkit.model import Clock, QueueLimit, Sla
+from otelkit.generate.health import from_collector, watches_orders
+from otelkit.generate.scope import narrowed
+from otelkit.model import Sla
 
 COLLECTOR_JOB: Final = "otelkit-collector"
 PORT: Final = 9464
@@ -56,7 +57,8 @@ def _jobs(sla: Sla) -> list[dict[str, Any]]:
             targets.setdefault(service.match["job"], []).append(f"{host}:{PORT}")
     if watches_orders(sla):
         targets.setdefault(COLLECTOR_JOB, []).append(f"{COLLECTOR_JOB}:{COLLECTOR_PORT}")
-    return [{"name": name, "targets": found} for name, found in targets.items()]
+    labels = [dict(one.match) for one in sla.environments] or [{}]
+    return [{"name": name, "targets": found, "labels": labels} for name, found in targets.items()]
 
 
 def _routing(sla: Sla) -> dict[str, Any]:
@@ -68,11 +70,14 @@ def _routing(sla: Sla) -> dict[str, Any]:
             (names.SEVERITY_TICKET, owner.ticket),
         )
     ]
-    collected = [o.name for o in sla.objectives if isinstance(o, (Clock, QueueLimit))]
+    every = [objective for one in narrowed(sla) for objective in one.objectives]
+    collected = dict.fromkeys(o.name for o in every if from_collector(o))
+    by = dict.fromkeys(label for one in narrowed(sla) for b in one.budgets for label in b.by)
     return {
         "system": sla.system,
         "routes": by_severity,
         "receivers": list(dict.fromkeys(route["receiver"] for route in by_severity)),
+        "equal": ["alertname", "environment", "objective", *by],
         "collected": "|".join(collected),
         "stale": names.ALERT_COLLECTOR_STALE,
         "from_collector": "|".join(_FROM_COLLECTOR),
