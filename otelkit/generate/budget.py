@@ -116,6 +116,8 @@ def _budget(objective: BudgetObjective, labels: dict[str, str], own: str) -> Ite
         yield from _rolling(objective, labels, own)
     else:
         yield from period.recordings(objective.window.calendar, labels)
+        for prefix in (names.TOTAL, names.BAD):
+            yield period.labelled(f"{prefix}1h", labels)
         yield from _by_calendar(objective, objective.window.calendar, labels, own)
 
 
@@ -159,8 +161,8 @@ def _by_calendar(
     objective: BudgetObjective, calendar: str, labels: dict[str, str], own: str
 ) -> Iterator[Recording]:
     left, events = f"{names.PERIOD_HOURS_LEFT}{own}", f"{names.BUDGET_EVENTS}{own}"
-    total = text.indented(period.so_far(f"{names.TOTAL}1h{own}", calendar, labels), 4)
-    bad = text.indented(period.so_far(f"{names.BAD}1h{own}", calendar, labels))
+    total = text.indented(period.so_far(f"{names.TOTAL}1h", calendar, labels), 4)
+    bad = text.indented(period.so_far(f"{names.BAD}1h", calendar, labels))
     pace = text.indented(_pace(objective, own).rstrip())
     yield Recording(
         names.BUDGET_EVENTS,

@@ -1,7 +1,7 @@
 """Periods of the calendar in PromQL: which one it is, and how much of it is left.
 
 A subquery cannot see the time at which it is asked, so it cannot be told where a period begins.
-Instead each recorded hour gets the beginning of its own period as a label, the hours are summed
+Instead each hour is recorded with the beginning of its own period as a label, the hours are summed
 by it, and the sum of the present period is picked out.
 
 All is reckoned a second ago: the hour that ends at midnight belongs to the day before.
@@ -16,8 +16,8 @@ from otelkit.generate.rule import Recording, matchers
 
 _NOW: Final = "vector(time() - 1)"
 _DAY: Final = 86400
-_MONDAY: Final = 4 * _DAY
-"""1970 began on a Thursday."""
+_THURSDAY: Final = 3 * _DAY
+"""1970 began on that day of a week that begins on Monday."""
 _LEAP: Final = f"(year({_NOW}) % 4 == bool 0)"
 """Right until 2100."""
 
@@ -31,7 +31,7 @@ _QUARTER: Final = (
 )
 
 _DAYS_GONE: Final = {
-    "week": f"floor(({_NOW} - {_MONDAY}) % {7 * _DAY} / {_DAY})",
+    "week": f"floor(({_NOW} + {_THURSDAY}) % {7 * _DAY} / {_DAY})",
     "month": f"day_of_month({_NOW}) - 1",
     "quarter": f"day_of_year({_NOW}) - 1 - ({_BEFORE_QUARTER})",
 }
@@ -59,18 +59,27 @@ def recordings(calendar: str, labels: dict[str, str]) -> tuple[Recording, ...]:
     )
 
 
+def labelled(hourly: str, labels: dict[str, str]) -> Recording:
+    """An hourly recording with the period that its hour belongs to."""
+    own = matchers(labels)
+    return Recording(
+        hourly + names.OF_PERIOD,
+        f"{hourly}{own} * on () group_left (period) {names.PERIOD}{own}",
+        labels,
+        "The same hour, labelled with its period.",
+    )
+
+
 def so_far(hourly: str, calendar: str, labels: dict[str, str]) -> str:
     """The sum of an hourly recording over the whole hours of the present period.
 
     Zero in the first hour, of which nothing is known yet.
     """
-    current = names.PERIOD + matchers(labels)
+    own = matchers(labels)
     inside = f"{LONGEST[calendar] * 3600 - 1}s:1h"
     return (
         "sum without (period) (\n"
-        "  sum_over_time((\n"
-        f"    {hourly} * on () group_left (period) {current}\n"
-        f"  )[{inside}])\n"
-        f"  and on (period) {current}\n"
-        f")\nor 0 * {hourly}"
+        f"  sum_over_time({hourly}{names.OF_PERIOD}{own}[{inside}])\n"
+        f"  and on (period) {names.PERIOD}{own}\n"
+        f")\nor 0 * {hourly}{own}"
     )
