@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from otelkit.generate import alerts, budget, health, proofs, raw, sli, stack
+from otelkit.generate import alerts, budget, health, operator, proofs, raw, sli, stack
 from otelkit.generate.dashboards import dashboards
+from otelkit.generate.form import Form
 from otelkit.generate.proof import Test, proof_file
 from otelkit.generate.rule import Group, Rule, rule_file
 from otelkit.generate.scope import group_name, narrowed
@@ -32,19 +33,27 @@ class RuleFile:
     tests: tuple[Test, ...]
 
 
-def files(sla: Sla, source: str, *, whole_stack: bool = False) -> dict[str, str]:
+def files(
+    sla: Sla, source: str, *, whole_stack: bool = False, form: Form = Form.PROMETHEUS
+) -> dict[str, str]:
     """Path to text, in a fixed order. ``source`` is the SLA file's name, for the headers.
 
     ``whole_stack`` adds a prometheus.yml and an alertmanager.yml of their own, for those who have
-    none to merge the fragments into.
+    none to merge the fragments into. As resources for the operator rules have no proofs, because
+    promtool cannot read them: the same rules are proven in the other form.
     """
     source = source if source.isprintable() else ascii(source)  # it stands in comments
+    as_resources = form is Form.OPERATOR
     found = {
-        **_rules(sla, source),
+        **(_resources(sla, source) if as_resources else _rules(sla, source)),
         **_dashboards(sla),
         f"{DEPLOY}/{sla.system}.scrape.yml": stack.scrape_jobs(sla, source),
-        f"{DEPLOY}/{sla.system}.routes.yml": stack.routes(sla, source),
     }
+    if as_resources:
+        path = f"{DEPLOY}/{sla.system}.alertmanagerconfig.yml"
+        found[path] = operator.alertmanager_config(sla, source)
+    else:
+        found[f"{DEPLOY}/{sla.system}.routes.yml"] = stack.routes(sla, source)
     if whole_stack:
         found[f"{DEPLOY}/prometheus.yml"] = stack.prometheus(sla, source)
         found[f"{DEPLOY}/alertmanager.yml"] = stack.alertmanager(sla, source)
@@ -90,7 +99,7 @@ def _measured(sla: Sla) -> Iterator[RuleFile]:
 def _rules(sla: Sla, source: str) -> dict[str, str]:
     found = {}
     for file in rule_files(sla):
-        stem = file.group.name.removeprefix("otelkit.")
+        stem = _stem(file)
         rules = f"{RULES}/{stem}.rules.yml"
         found[rules] = rule_file(file.group, source=source, purpose=file.purpose)
         if file.tests:
@@ -101,6 +110,19 @@ def _rules(sla: Sla, source: str) -> dict[str, str]:
                 purpose=f"Proves {rules}; run it with: promtool test rules",
             )
     return found
+
+
+def _resources(sla: Sla, source: str) -> dict[str, str]:
+    return {
+        f"{RULES}/{_stem(file)}.prometheusrule.yml": operator.prometheus_rule(
+            sla, file.group, source=source, purpose=file.purpose
+        )
+        for file in rule_files(sla)
+    }
+
+
+def _stem(file: RuleFile) -> str:
+    return file.group.name.removeprefix("otelkit.")
 
 
 def _dashboards(sla: Sla) -> dict[str, str]:

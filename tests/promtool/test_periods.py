@@ -95,6 +95,17 @@ def test_a_month_begins_with_a_whole_budget_and_ends_with_its_own_events_alone(
     )
 
 
+def test_in_the_first_hour_of_a_week_the_whole_budget_is_left(given: Scenario) -> None:
+    """The first Monday of 1970 is its fifth day; each second half hour repeats the hour before."""
+    recorded(given, "1h")(
+        checkout(window=Window(timedelta(days=7), "week")),
+        hours("1x200", "100x200"),
+        Expected("96h", LEFT, {OWN: 0}),  # 1 % of all was bad, as much as is allowed
+        Expected("5790m", LEFT, {OWN: 1}),
+        step="30m",
+    )
+
+
 def test_each_region_has_its_own_month(given: Scenario) -> None:
     labels = f"{LABELS[:-1]},region="
     series = {}
