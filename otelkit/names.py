@@ -222,6 +222,11 @@ BURN_RATE: Final = "otelkit:objective_burn_rate:ratio"
 TARGET: Final = "otelkit:objective_target:ratio"
 BUDGET_EVENTS: Final = "otelkit:objective_error_budget:events"
 HISTORY_HOURS: Final = "otelkit:objective_history:hours"
+PERIOD: Final = "otelkit:objective_period:current"
+"""1, with the Unix time at which the calendar period began as its label ``period``."""
+OF_PERIOD: Final = "_of_period"
+"""Ends the name of an hourly increase that carries the label ``period`` as well."""
+PERIOD_HOURS_LEFT: Final = "otelkit:objective_period:hours_left"
 RULES_EVALUATED: Final = "otelkit:rules_evaluated:timestamp_seconds"
 
 # --- alerts --------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ import typer
 
 from otelkit import spec
 from otelkit.cli.output import NO, Json, SlaFile, Stop, note, plural, print_json
+from otelkit.errors import ConfigError
+from otelkit.generate.form import Form
 
 if TYPE_CHECKING:
     from otelkit.generate import writer
@@ -27,18 +29,33 @@ Stack = Annotated[
 ]
 
 
+Format = Annotated[
+    Form, typer.Option("--format", help="Rule files, or resources for the Prometheus operator.")
+]
+
+
 def generate(
-    sla: SlaFile, output: Folder, check: Check = False, stack: Stack = False, as_json: Json = False
+    sla: SlaFile,
+    output: Folder,
+    check: Check = False,
+    stack: Stack = False,
+    form: Format = Form.PROMETHEUS,
+    as_json: Json = False,
 ) -> None:
     """Write DIR/alert_rules, DIR/proofs, DIR/dashboards and DIR/collectors.
 
-    All files are made before the first is written, and only what differs is replaced. Rules and
-    proofs of objectives that have left the SLA file are removed; files of other origin stay.
+    All files are made before the first is written, and only what differs is replaced. Files of
+    objectives and environments that have left the SLA file are removed; those of other origin stay.
     """
     from otelkit.generate import files, writer
 
+    if stack and form is Form.OPERATOR:
+        raise ConfigError(
+            "--stack writes whole configurations, and the operator makes these itself; "
+            "leave out one of --stack and --format prometheus-operator"
+        )
     found = spec.load(sla)
-    made = files.files(found, sla.name, whole_stack=stack)
+    made = files.files(found, sla.name, whole_stack=stack, form=form)
     act = writer.compare if check else writer.write
     changes = act(made, output, found.system)
     if as_json:

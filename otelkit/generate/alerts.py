@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from otelkit import names, slo
 from otelkit.generate.annotations import alert_annotations, listing
-from otelkit.generate.budget import increase_over
+from otelkit.generate.budget import OUTAGE_WINDOW, increase_over, tiers_of
 from otelkit.generate.rule import Alert, matchers
-from otelkit.generate.sli import identity
+from otelkit.generate.scope import collected, identity, severity_of
 from otelkit.model import BudgetObjective, Clock, NewBreaches, Objective, QueueLimit, Sla
 
 _HALF_EVENT = Decimal("0.5")
 """increase() extrapolates: one event reads as 1.1 or so. Gates stand half an event lower."""
+_SEVERITIES = (names.SEVERITY_PAGE, names.SEVERITY_TICKET)
 
 
 def labels_of(sla: Sla, objective: Objective, severity: str) -> dict[str, str]:
-    """The labels that an alert of this objective carries."""
+    """The labels that an alert of this objective carries, and no others but those of ``by``."""
     return {
         **identity(sla, objective.name),
-        "severity": severity,
+        "severity": severity_of(sla, severity),
         "owner": objective.owner,
         **sla.labels,
     }
@@ -38,18 +40,31 @@ def alerts(sla: Sla, objective: Objective) -> Iterator[Alert]:
         yield from _burn(sla, objective)
 
 
+def _merged(sla: Sla, severities: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """The severities of an alert in this environment, each with those of the file that it takes.
+
+    Where a page is a ticket, one alert says both: two with the same labels would be one anyway.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for severity in severities:
+        here = severity_of(sla, severity)
+        found[here] = (*found.get(here, ()), severity)
+    return found
+
+
 # --- budgets -------------------------------------------------------------------------------
 
 
 def _burn(sla: Sla, objective: BudgetObjective) -> Iterator[Alert]:
-    tiers = slo.tiers(objective.target, objective.window.length)
+    tiers = tiers_of(objective)
     own = matchers(identity(sla, objective.name))
-    error = slo.plain(1 - objective.target)
-    for severity in (names.SEVERITY_PAGE, names.SEVERITY_TICKET):
-        chosen = slo.of_severity(tiers, severity)
-        clauses = [_tier_clause(tier, own, error) for tier in chosen]
-        if severity == names.SEVERITY_PAGE:
-            clauses.append(_outage_clause(own))
+    on = [severity for severity in _SEVERITIES if slo.of_severity(tiers, severity)]
+    each = "".join(f" {name} {{{{ $labels.{name} }}}}" for name in objective.by)
+    for severity, taken in _merged(sla, on).items():
+        chosen = tuple(tier for tier in tiers if tier.severity in taken)
+        clauses = [_tier_clause(objective, tier, own) for tier in chosen]
+        if names.SEVERITY_PAGE in taken:
+            clauses.append(_outage_clause(objective, own))
         yield Alert(
             names.ALERT_ERROR_BUDGET_BURN,
             "\nor\n".join(clauses),
@@ -59,14 +74,14 @@ def _burn(sla: Sla, objective: BudgetObjective) -> Iterator[Alert]:
                 names.ALERT_ERROR_BUDGET_BURN,
                 dashboard=names.DASHBOARD_OVERVIEW,
                 variables={"objective": objective.name},
-                summary=f"{objective.name} is burning its error budget",
+                summary=f"{objective.name}{each} is burning its error budget",
                 description=_burn_description(objective, own),
             ),
-            f"{objective.name}: {_burn_comment(chosen, severity)}",
+            f"{objective.name}: {_burn_comment(objective, chosen, severity, taken)}",
         )
 
 
-def _tier_clause(tier: slo.Tier, own: str, error: str) -> str:
+def _tier_clause(objective: BudgetObjective, tier: slo.Tier, own: str) -> str:
     def bad(window: str) -> str:
         return f"{names.BAD}{window}{own}"
 
@@ -75,7 +90,8 @@ def _tier_clause(tier: slo.Tier, own: str, error: str) -> str:
 
     budget = f"{names.BUDGET_EVENTS}{own}"
     share, factor = slo.plain(tier.share), slo.plain(tier.factor)
-    least = slo.plain(slo.MIN_BAD_EVENTS - _HALF_EVENT)
+    error = slo.plain(1 - objective.target)
+    least = slo.plain(objective.policy.min_bad_events - _HALF_EVENT)
     burn = names.BURN_RATE + matchers_with_window(own, tier.short)
     return (
         "(\n"
@@ -95,17 +111,24 @@ def matchers_with_window(own: str, window: str) -> str:
     return f'{own[:-1]},window="{window}"}}'
 
 
-def _outage_clause(own: str) -> str:
-    least = slo.plain(slo.OUTAGE_BAD_EVENTS - _HALF_EVENT)
-    bad, total = f"{names.BAD}30m{own}", f"{names.TOTAL}30m{own}"
+def _outage_events(objective: BudgetObjective) -> int:
+    return max(slo.OUTAGE_BAD_EVENTS, objective.policy.min_bad_events)
+
+
+def _outage_clause(objective: BudgetObjective, own: str) -> str:
+    least = slo.plain(_outage_events(objective) - _HALF_EVENT)
+    bad, total = f"{names.BAD}{OUTAGE_WINDOW}{own}", f"{names.TOTAL}{OUTAGE_WINDOW}{own}"
     return f"({bad} > {least} and {bad} > {slo.plain(slo.OUTAGE_SHARE)} * {total})"
 
 
-def _burn_comment(tiers: tuple[slo.Tier, ...], severity: str) -> str:
+def _burn_comment(
+    objective: BudgetObjective, tiers: tuple[slo.Tier, ...], severity: str, taken: Sequence[str]
+) -> str:
     parts = [f"{slo.percent(tier.share)} of the budget within {tier.long}" for tier in tiers]
-    if severity == names.SEVERITY_PAGE:
+    if names.SEVERITY_PAGE in taken:
         parts.append(
-            f"{slo.OUTAGE_BAD_EVENTS} events and {slo.percent(slo.OUTAGE_SHARE)} bad within 30m"
+            f"{_outage_events(objective)} events and {slo.percent(slo.OUTAGE_SHARE)} bad within "
+            f"{OUTAGE_WINDOW}"
         )
     return f"{severity} on " + ", or ".join(parts) + "."
 
@@ -113,11 +136,12 @@ def _burn_comment(tiers: tuple[slo.Tier, ...], severity: str) -> str:
 def _burn_description(objective: BudgetObjective, own: str) -> str:
     left = f"{names.ERROR_BUDGET_REMAINING}{own}"
     rate = f"{names.BURN_RATE}{matchers_with_window(own, '1h')}"
-    period = slo.promql_duration(objective.window.length)
+    window = objective.window
+    over = f"a {window.calendar}" if window.calendar else slo.promql_duration(window.length)
     return (
-        f"{slo.percent(objective.target)} over {period} has to be good. Burn rate over 1h: "
-        f"{listing(rate, '{{ .Value | humanize }}')}. Budget left: "
-        f"{listing(left, '{{ .Value | humanizePercentage }}')}."
+        f"{slo.percent(objective.target)} over {over} has to be good. Burn rate over 1h: "
+        f"{listing(rate, '{{ .Value | humanize }}', objective.by)}. Budget left: "
+        f"{listing(left, '{{ .Value | humanizePercentage }}', objective.by)}."
     )
 
 
@@ -126,14 +150,16 @@ def _burn_description(objective: BudgetObjective, own: str) -> str:
 
 def _overdue(sla: Sla, clock: Clock) -> Iterator[Alert]:
     own = matchers(identity(sla, clock.name))
-    late = names.ORDER_OVERDUE_DEADLINE.name + matchers(
-        {"system": sla.system, "objective": clock.name}
-    )
-    for severity, threshold in clock.overdue.items():
-        within = slo.promql_duration(threshold.within)
+    late = names.ORDER_OVERDUE_DEADLINE.name + matchers({**collected(sla), "objective": clock.name})
+    for severity, taken in _merged(sla, tuple(clock.overdue)).items():
+        thresholds = [clock.overdue[one] for one in taken]
+        spans = " or ".join(dict.fromkeys(slo.promql_duration(t.within) for t in thresholds))
+        said = ", or ".join(
+            f"{t.count} new breaches within {slo.promql_duration(t.within)}" for t in thresholds
+        )
         yield Alert(
             names.ALERT_ORDERS_OVERDUE,
-            _new_breaches(own, threshold),
+            "\nor ".join(_new_breaches(own, threshold) for threshold in thresholds),
             labels_of(sla, clock, severity),
             alert_annotations(
                 sla,
@@ -142,11 +168,11 @@ def _overdue(sla: Sla, clock: Clock) -> Iterator[Alert]:
                 variables={"process": clock.process.name},
                 summary=f"Orders newly overdue on {clock.name}",
                 description=(
-                    "{{ $value | printf \"%.0f\" }} new within " + within + ". Longest overdue: "
+                    "{{ $value | printf \"%.0f\" }} new within " + spans + ". Longest overdue: "
                     + listing(late, "{{ .Labels.order_id }} in {{ .Labels.stage }}") + "."
                 ),
             ),
-            f"{clock.name}: {severity} on {threshold.count} new breaches within {within}.",
+            f"{clock.name}: {severity} on {said}.",
         )  # fmt: skip
 
 
@@ -159,7 +185,7 @@ def _new_breaches(own: str, threshold: NewBreaches) -> str:
 
 
 def _at_risk(sla: Sla, clock: Clock) -> Alert:
-    metric = names.ORDERS_AT_RISK.name + matchers({"system": sla.system, "objective": clock.name})
+    metric = names.ORDERS_AT_RISK.name + matchers({**collected(sla), "objective": clock.name})
     share = slo.percent(clock.at_risk or Decimal(0))
     return Alert(
         names.ALERT_ORDERS_AT_RISK,
@@ -184,37 +210,70 @@ def _at_risk(sla: Sla, clock: Clock) -> Alert:
 
 
 def _dead_letters(sla: Sla, limit: QueueLimit) -> Iterator[Alert]:
-    own = matchers({"system": sla.system, "queue": limit.queue.name})
-    depth, oldest = f"{names.DLQ_MESSAGES.name}{own}", f"{names.DLQ_OLDEST_MESSAGE.name}{own}"
-    if limit.max_messages is not None:
+    limits = tuple(_limits(sla, limit))
+    for severity, taken in _merged(sla, [one.severity for one in limits]).items():
+        chosen = [one for one in limits if one.severity in taken]
+        if len(chosen) == 1:
+            said = chosen[0].sentence(f"{{{{ $value | {chosen[0].shown} }}}}")
+        else:  # the value of the alert is that of whichever limit is broken: ask for both
+            said = " ".join(
+                one.sentence(listing(one.measured, f"{{{{ .Value | {one.shown} }}}}"))
+                for one in chosen
+            )
         yield _dead_letter_alert(
             sla,
             limit,
+            severity,
+            "\nor ".join(f"{one.measured} > {one.allowed}" for one in chosen),
+            said,
+            f"{severity} on {' or '.join(one.comment for one in chosen)}.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """One limit of a queue: what is measured, how it is shown, and what is said of it."""
+
+    severity: str
+    measured: str
+    allowed: int
+    shown: str
+    said: str
+    comment: str
+
+    def sentence(self, value: str) -> str:
+        return self.said.replace("VALUE", value)
+
+
+def _limits(sla: Sla, limit: QueueLimit) -> Iterator[_Limit]:
+    own = matchers({**collected(sla), "queue": limit.queue.name})
+    if limit.max_messages is not None:
+        yield _Limit(
             names.SEVERITY_TICKET,
-            f"max by (queue) ({depth}) > {limit.max_messages}",
-            '{{ $value | printf "%.0f" }} messages where '
-            f"{limit.max_messages} are allowed. Arrived since the collector began: ",
-            f"ticket on more than {limit.max_messages} messages.",
+            f"max by (queue) ({names.DLQ_MESSAGES.name}{own})",
+            limit.max_messages,
+            'printf "%.0f"',
+            f"VALUE messages where {limit.max_messages} are allowed.",
+            f"more than {limit.max_messages} messages",
         )
     if limit.max_age is not None:
         age = slo.promql_duration(limit.max_age)
-        seconds = int(limit.max_age.total_seconds())
-        yield _dead_letter_alert(
-            sla,
-            limit,
+        yield _Limit(
             names.SEVERITY_PAGE,
-            f"time() - min by (queue) ({oldest}) > {seconds}",
-            "The oldest message is {{ $value | humanizeDuration }} old where "
-            f"{age} are allowed. Arrived since the collector began: ",
-            f"page on a message older than {age}: nobody has taken care of it.",
+            f"time() - min by (queue) ({names.DLQ_OLDEST_MESSAGE.name}{own})",
+            int(limit.max_age.total_seconds()),
+            "humanizeDuration",
+            f"The oldest message is VALUE old where {age} are allowed.",
+            f"a message older than {age}: nobody has taken care of it",
         )
 
 
 def _dead_letter_alert(
-    sla: Sla, limit: QueueLimit, severity: str, expr: str, description: str, comment: str
+    sla: Sla, limit: QueueLimit, severity: str, expr: str, said: str, comment: str
 ) -> Alert:
-    arrivals = names.DLQ_ARRIVALS.name + matchers({"system": sla.system, "queue": limit.queue.name})
+    arrivals = names.DLQ_ARRIVALS.name + matchers({**collected(sla), "queue": limit.queue.name})
     each = '{{ .Value | printf "%.0f" }} from {{ .Labels.source_queue }} ({{ .Labels.reason }})'
+    listed = listing(f"{arrivals} > 0", each)
     return Alert(
         names.ALERT_DEAD_LETTERS,
         expr,
@@ -225,7 +284,7 @@ def _dead_letter_alert(
             dashboard=names.DASHBOARD_FLOW,
             variables={},
             summary=f"Dead letters in {limit.queue.name}",
-            description=description + listing(f"{arrivals} > 0", each) + ".",
+            description=f"{said} Arrived since the collector began: {listed}.",
         ),
         f"{limit.name}: {comment}",
     )

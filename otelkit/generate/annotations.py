@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from otelkit import names
+from otelkit.generate.scope import dashboard_uid
 from otelkit.model import Sla
 
 _LOOK_BACK_MS: Final = 3_600_000
@@ -31,21 +31,27 @@ def alert_annotations(
     return found
 
 
-def listing(query: str, each: str) -> str:
+def listing(query: str, each: str, by: Sequence[str] = ()) -> str:
     """A template that prints ``each`` for every sample of a query, comma-separated.
 
     Says "unknown" where there is none, so that an alert never ends in the middle of a sentence.
-    The query must not hold a backtick.
+    Of a selector, only the series are asked for that share the alert's labels ``by``. The query
+    must not hold a backtick.
     """
+    asked = f"`{query}`"
+    if by:
+        own = "".join(f",{name}=%q" for name in by)
+        values = " ".join(f"$labels.{name}" for name in by)
+        asked = f"(printf `{query[:-1].replace('%', '%%')}{own}}}` {values})"
     return (
-        f"{{{{ range $i, $_ := query `{query}` }}}}{{{{ if $i }}}}, {{{{ end }}}}"
+        f"{{{{ range $i, $_ := query {asked} }}}}{{{{ if $i }}}}, {{{{ end }}}}"
         f"{{{{ with $_ }}}}{each}{{{{ end }}}}"
         "{{ else }}unknown{{ end }}"
     )
 
 
 def _dashboard_url(sla: Sla, grafana: str, dashboard: str, variables: Mapping[str, str]) -> str:
-    uid = names.dashboard_uid(sla.system, dashboard)
+    uid = dashboard_uid(sla, dashboard)
     chosen = "".join(f"&var-{name}={quote(value, safe='')}" for name, value in variables.items())
     now = _milliseconds("time() * 1000")
     start = _milliseconds(f"time() * 1000 - {_LOOK_BACK_MS}")

@@ -10,7 +10,7 @@ from typing import Final
 from otelkit import names
 from otelkit.generate.alerts import labels_of
 from otelkit.generate.proof import Series, Test, fires, silent
-from otelkit.generate.sli import identity
+from otelkit.generate.scope import identity
 from otelkit.model import BudgetObjective, Objective, Sla
 
 _RATE: Final = 3000

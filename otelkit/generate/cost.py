@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from otelkit.generate.files import rule_files
 from otelkit.generate.rule import Recording
-from otelkit.generate.sli import environment_of
+from otelkit.generate.scope import environment_of
 from otelkit.model import Sla
 
 if TYPE_CHECKING:

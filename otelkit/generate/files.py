@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from otelkit.generate import alerts, budget, health, proofs, raw, sli, stack
+from otelkit.generate import alerts, budget, health, operator, proofs, raw, sli, stack
 from otelkit.generate.dashboards import dashboards
+from otelkit.generate.form import Form
 from otelkit.generate.proof import Test, proof_file
 from otelkit.generate.rule import Group, Rule, rule_file
+from otelkit.generate.scope import group_name, narrowed
 from otelkit.model import Sla
 
 RULES = "alert_rules"
@@ -31,19 +33,27 @@ class RuleFile:
     tests: tuple[Test, ...]
 
 
-def files(sla: Sla, source: str, *, whole_stack: bool = False) -> dict[str, str]:
+def files(
+    sla: Sla, source: str, *, whole_stack: bool = False, form: Form = Form.PROMETHEUS
+) -> dict[str, str]:
     """Path to text, in a fixed order. ``source`` is the SLA file's name, for the headers.
 
     ``whole_stack`` adds a prometheus.yml and an alertmanager.yml of their own, for those who have
-    none to merge the fragments into.
+    none to merge the fragments into. As resources for the operator rules have no proofs, because
+    promtool cannot read them: the same rules are proven in the other form.
     """
     source = source if source.isprintable() else ascii(source)  # it stands in comments
+    as_resources = form is Form.OPERATOR
     found = {
-        **_rules(sla, source),
+        **(_resources(sla, source) if as_resources else _rules(sla, source)),
         **_dashboards(sla),
         f"{DEPLOY}/{sla.system}.scrape.yml": stack.scrape_jobs(sla, source),
-        f"{DEPLOY}/{sla.system}.routes.yml": stack.routes(sla, source),
     }
+    if as_resources:
+        path = f"{DEPLOY}/{sla.system}.alertmanagerconfig.yml"
+        found[path] = operator.alertmanager_config(sla, source)
+    else:
+        found[f"{DEPLOY}/{sla.system}.routes.yml"] = stack.routes(sla, source)
     if whole_stack:
         found[f"{DEPLOY}/prometheus.yml"] = stack.prometheus(sla, source)
         found[f"{DEPLOY}/alertmanager.yml"] = stack.alertmanager(sla, source)
@@ -51,15 +61,19 @@ def files(sla: Sla, source: str, *, whole_stack: bool = False) -> dict[str, str]
 
 
 def rule_files(sla: Sla) -> tuple[RuleFile, ...]:
-    """The rules of an SLA file: events first, then each objective, then what watches them all."""
+    """The rules of each environment: events first, then objectives, then what watches them all."""
+    return tuple(file for one in narrowed(sla) if one.objectives for file in _of_environment(one))
+
+
+def _of_environment(sla: Sla) -> Iterator[RuleFile]:
     measured = tuple(_measured(sla))
+    yield from measured
     watched = tuple(file.group.name for file in measured)
-    watching = RuleFile(
+    yield RuleFile(
         health.group(sla, watched),
         "Alerts about missing data, a stale collector and rules that stand still.",
         tuple(proofs.health(sla, watched)),
     )
-    return (*measured, watching)
 
 
 def _measured(sla: Sla) -> Iterator[RuleFile]:
@@ -76,7 +90,7 @@ def _measured(sla: Sla) -> Iterator[RuleFile]:
             *alerts.alerts(sla, objective),
         )
         yield RuleFile(
-            health.with_heartbeat(sla, Group(f"otelkit.{sla.system}.{objective.name}", rules)),
+            health.with_heartbeat(sla, Group(group_name(sla, objective.name), rules)),
             f"The budget and the alerts of {objective.name}.",
             tuple(proofs.objective(sla, objective)),
         )
@@ -85,7 +99,7 @@ def _measured(sla: Sla) -> Iterator[RuleFile]:
 def _rules(sla: Sla, source: str) -> dict[str, str]:
     found = {}
     for file in rule_files(sla):
-        stem = file.group.name.removeprefix("otelkit.")
+        stem = _stem(file)
         rules = f"{RULES}/{stem}.rules.yml"
         found[rules] = rule_file(file.group, source=source, purpose=file.purpose)
         if file.tests:
@@ -98,8 +112,23 @@ def _rules(sla: Sla, source: str) -> dict[str, str]:
     return found
 
 
+def _resources(sla: Sla, source: str) -> dict[str, str]:
+    return {
+        f"{RULES}/{_stem(file)}.prometheusrule.yml": operator.prometheus_rule(
+            sla, file.group, source=source, purpose=file.purpose
+        )
+        for file in rule_files(sla)
+    }
+
+
+def _stem(file: RuleFile) -> str:
+    return file.group.name.removeprefix("otelkit.")
+
+
 def _dashboards(sla: Sla) -> dict[str, str]:
     return {
         f"{DASHBOARDS}/{name}": json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
-        for name, dashboard in dashboards(sla).items()
+        for one in narrowed(sla)
+        if one.objectives
+        for name, dashboard in dashboards(one).items()
     }

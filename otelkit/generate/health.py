@@ -13,13 +13,21 @@ from otelkit import names
 from otelkit.generate.alerts import labels_of
 from otelkit.generate.annotations import alert_annotations
 from otelkit.generate.rule import Alert, Group, Recording, matchers
-from otelkit.generate.sli import identity
-from otelkit.model import QueueLimit, Sla
+from otelkit.generate.scope import (
+    collected,
+    environment_of,
+    group_name,
+    identity,
+    severity_of,
+)
+from otelkit.model import BudgetObjective, Clock, Objective, QueueLimit, Sla
 
 STALE_SECONDS: Final = 120
 """Twenty-four default ticks of the collector. Younger than that is a pause, not a stop."""
 SILENCE: Final = "10m"
 """Twice the five minutes for which Prometheus itself takes an old sample for a present one."""
+REMEMBERED: Final = "1d:5m"
+"""How long a value of the labels ``by`` is missed before it is taken for one that is gone."""
 
 
 def with_heartbeat(sla: Sla, group: Group) -> Group:
@@ -37,14 +45,20 @@ def heartbeat_labels(sla: Sla, group_name: str) -> dict[str, str]:
     """The labels of a group's heartbeat."""
     return {
         "system": sla.system,
-        "environment": names.DEFAULT_ENVIRONMENT,
+        "environment": environment_of(sla),
         "rule_group": group_name,
     }
 
 
 def watches_orders(sla: Sla) -> bool:
     """Whether the file needs a collector at all."""
-    return bool(sla.clocks or sla.queue_limits)
+    return any(from_collector(objective) for objective in sla.objectives)
+
+
+def from_collector(objective: Objective) -> bool:
+    """Whether what the objective measures comes through the collector, opening hours included."""
+    business_hours = isinstance(objective, BudgetObjective) and objective.during is not None
+    return isinstance(objective, (Clock, QueueLimit)) or business_hours
 
 
 def group(sla: Sla, watched: Sequence[str]) -> Group:
@@ -56,20 +70,14 @@ def group(sla: Sla, watched: Sequence[str]) -> Group:
     if watches_orders(sla):
         alerts.append(_collector_stale(sla))
     alerts.append(_rules_not_evaluating(sla, watched))
-    return Group(f"otelkit.{sla.system}.health", tuple(alerts))
+    return Group(group_name(sla, "health"), tuple(alerts))
 
 
 def _no_data(sla: Sla) -> Iterator[Alert]:
     for objective in sla.objectives:
-        if isinstance(objective, QueueLimit):
-            series = names.DLQ_MESSAGES.name + matchers(
-                {"system": sla.system, "queue": objective.queue.name}
-            )
-        else:
-            series = f"{names.TOTAL}5m" + matchers(identity(sla, objective.name))
         yield Alert(
             names.ALERT_OBJECTIVE_NO_DATA,
-            f"absent_over_time({series}[{SILENCE}])",
+            _absent(sla, objective),
             labels_of(sla, objective, names.SEVERITY_TICKET),
             alert_annotations(
                 sla,
@@ -87,15 +95,29 @@ def _no_data(sla: Sla) -> Iterator[Alert]:
         )
 
 
+def _absent(sla: Sla, objective: Objective) -> str:
+    if isinstance(objective, QueueLimit):
+        own = {**collected(sla), "queue": objective.queue.name}
+        depth = names.DLQ_MESSAGES.name + matchers(own)
+        return f"max by (queue) (absent_over_time({depth}[{SILENCE}]))"
+    events = f"{names.TOTAL}5m" + matchers(identity(sla, objective.name))
+    everything = f"absent_over_time({events}[{SILENCE}])"
+    if not isinstance(objective, BudgetObjective) or not objective.by:
+        return everything
+    # Nothing tells which values there should be, but those of the last day can be missed.
+    seen, now = (f"present_over_time({events}[{span}])" for span in (REMEMBERED, SILENCE))
+    return f"{everything}\nor {seen} unless {now}"
+
+
 def _collector_stale(sla: Sla) -> Alert:
-    own = {"system": sla.system}
+    own = collected(sla)
     tick = names.COLLECTOR_TICK.name + matchers(own)
     # A dead-letter queue that is away is its own objective's missing data, not a stale collector.
     source = names.SOURCE_UP.name + matchers(own)[:-1] + ',source!~"dlq:.*"}'
     labels = {
-        **own,
-        "environment": names.DEFAULT_ENVIRONMENT,
-        "severity": names.SEVERITY_PAGE,
+        "system": sla.system,
+        "environment": environment_of(sla),
+        "severity": severity_of(sla, names.SEVERITY_PAGE),
         "owner": collector_owner(sla),
         **sla.labels,
     }
@@ -123,15 +145,14 @@ def _collector_stale(sla: Sla) -> Alert:
 
 def collector_owner(sla: Sla) -> str:
     """Who answers for the collector: the owner of the first thing that it watches."""
-    watched = (*sla.clocks, *sla.queue_limits)
-    return watched[0].owner
+    return next(objective.owner for objective in sla.objectives if from_collector(objective))
 
 
 def _rules_not_evaluating(sla: Sla, watched: Sequence[str]) -> Alert:
     labels = {
         "system": sla.system,
-        "environment": names.DEFAULT_ENVIRONMENT,
-        "severity": names.SEVERITY_PAGE,
+        "environment": environment_of(sla),
+        "severity": severity_of(sla, names.SEVERITY_PAGE),
         "owner": sla.objectives[0].owner,
         **sla.labels,
     }

@@ -18,7 +18,7 @@ from otelkit.generate.alerts import labels_of
 from otelkit.generate.health import collector_owner, heartbeat_labels, watches_orders
 from otelkit.generate.proof import Expect, Series, Test, fires, silent
 from otelkit.generate.said import Said, in_words, told
-from otelkit.generate.sli import identity
+from otelkit.generate.scope import identity
 from otelkit.model import BudgetObjective, Clock, NewBreaches, Objective, QueueLimit, Sla
 
 _MINUTE: Final = timedelta(minutes=1)

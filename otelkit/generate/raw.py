@@ -1,7 +1,8 @@
 """Proofs of the first step: raw counters, as services and the collector expose them, become events.
 
-A selector with anything but ``=`` cannot be turned back into series, so such an objective is proven
-from its recordings on only; its file says so by having no test here.
+A selector with anything but ``=`` cannot be turned back into series, a query can be anything, and
+promtool 2.42 cannot write a native histogram down: such an objective is proven from its recordings
+on only, and its file says so by having no test here.
 """
 
 from __future__ import annotations
@@ -12,76 +13,97 @@ from typing import Final
 
 from otelkit import names, slo
 from otelkit.generate.proof import Expect, Series, Test
-from otelkit.generate.sli import identity
-from otelkit.model import Availability, BudgetObjective, Clock, Latency, Selectors, Sla
+from otelkit.generate.scope import collected, identity, match_of
+from otelkit.generate.sli import counters
+from otelkit.model import (
+    Availability,
+    BudgetObjective,
+    Clock,
+    Latency,
+    Query,
+    Selectors,
+    Sla,
+)
 
 _INSTANCE: Final = {"instance": "proof:9464"}
 _GOOD: Final = 100
 _BAD: Final = 20
 """Events a minute."""
+_MINUTES: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
 class _Counters:
-    """The series of one good and one bad event. ``bad`` is None where ``total`` counts both."""
+    """The series of good and bad events."""
 
-    total: tuple[Series, ...]
-    good: Series | None
-    failure: Series | None
+    series: tuple[Series, ...]
+    failure: Series | None = None
     """A series that appears with its first failure; None where all series exist from the start."""
 
 
 def tests(sla: Sla) -> Iterator[Test]:
     """Events are counted, so is the one that creates its series, and so are failures alone."""
     for objective in sla.budgets:
-        counters = _counters(sla, objective)
-        if counters is not None:
-            yield _counted(sla, objective, counters)
-            if counters.failure is not None:
-                yield _first_failure(sla, objective, counters, counters.failure)
-                yield _nothing_good(sla, objective, counters.failure)
+        found = _counters(sla, objective)
+        if found is not None:
+            open_hours = _open_hours(sla, objective)
+            yield _counted(sla, objective, found, open_hours)
+            if found.failure is not None:
+                yield _first_failure(sla, objective, found, found.failure, open_hours)
+                yield _nothing_good(sla, objective, found.failure, open_hours)
+
+
+def _open_hours(sla: Sla, objective: BudgetObjective) -> tuple[Series, ...]:
+    """The calendar in whose hours alone the objective counts, always open."""
+    if objective.during is None:
+        return ()
+    own = {**collected(sla), "calendar": objective.during.name}
+    return (Series(names.CALENDAR_OPEN.name, own, f"1x{_MINUTES}"),)
 
 
 def _counters(sla: Sla, objective: BudgetObjective) -> _Counters | None:
+    if isinstance(objective, Query) or (isinstance(objective, Latency) and objective.native):
+        return None
+    # Labels of the objective's own groups: any value will do, the same on all series.
+    group = dict.fromkeys(objective.by, "proof") | dict(match_of(sla))
     if isinstance(objective, Availability):
-        return _availability(objective)
+        return _availability(objective, group)
     if isinstance(objective, Latency):
-        return _latency(objective)
+        return _latency(objective, group)
     if isinstance(objective, Clock):
         return _clock(sla, objective)
     if isinstance(objective, Selectors):
-        return _selectors(objective)
+        return _selectors(sla, objective, group)
     raise AssertionError(f"{type(objective).__name__} has no counters")
 
 
 def _steady(name: str, labels: Mapping[str, str], rate: int) -> Series:
-    return Series(name, labels, f"0+{rate}x60")
+    return Series(name, labels, f"0+{rate}x{_MINUTES}")
 
 
-def _availability(objective: Availability) -> _Counters:
-    service = objective.service
-    name = f"{service.http.duration}_count"
-    route = {**_job(service.match), service.http.route: "/orders"}
-    status = service.http.status
+def _availability(objective: Availability, group: Mapping[str, str]) -> _Counters:
+    http = objective.service.http
+    name = f"{http.duration}_count"
+    route = {**_job({**objective.service.match, **group}), http.route: "/orders"}
     return _Counters(
-        total=(
-            _steady(name, route | {status: "200"}, _GOOD - 10),
-            _steady(name, route | {status: "404"}, 10),
-            _steady(name, route | {status: "503"}, _BAD),
+        (
+            _steady(name, route | {http.status: "200"}, _GOOD - 10),
+            _steady(name, route | {http.status: "404"}, 10),
+            _steady(name, route | {http.status: "503"}, _BAD),
         ),
-        good=None,
-        failure=Series(name, route | {status: "500"}, ""),
+        Series(name, route | {http.status: "500"}, ""),
     )
 
 
-def _latency(objective: Latency) -> _Counters:
-    service = objective.service
-    labels = _job(service.match)
+def _latency(objective: Latency, group: Mapping[str, str]) -> _Counters:
+    name = objective.service.http.duration
+    labels = _job({**objective.service.match, **group})
     bound = slo.plain(objective.below)
     return _Counters(
-        total=(_steady(f"{service.http.duration}_count", labels, _GOOD + _BAD),),
-        good=_steady(f"{service.http.duration}_bucket", labels | {"le": bound}, _GOOD),
-        failure=None,
+        (
+            _steady(f"{name}_count", labels, _GOOD + _BAD),
+            _steady(f"{name}_bucket", labels | {"le": bound}, _GOOD),
+        )
     )
 
 
@@ -89,7 +111,7 @@ def _clock(sla: Sla, objective: Clock) -> _Counters:
     labels = {
         **_INSTANCE,
         "job": "otelkit-collector",
-        "system": sla.system,
+        **collected(sla),
         "objective": objective.name,
         "tier": objective.process.default_tier,
         "agreement": objective.within[-1].agreement,
@@ -99,37 +121,53 @@ def _clock(sla: Sla, objective: Clock) -> _Counters:
         return _steady(names.ORDER_CLOCKS.name, labels | {"outcome": value}, rate)
 
     return _Counters(
-        total=(
+        (
             outcome(names.OUTCOME_MET, _GOOD),
             outcome(names.OUTCOME_BREACHED, _BAD),
             outcome(names.OUTCOME_CANCELLED, 5),  # no event of the objective
-        ),
-        good=None,
-        failure=None,
+        )
     )
 
 
-def _selectors(objective: Selectors) -> _Counters | None:
-    good, total = exact(objective.good or ""), exact(objective.total or "")
-    if good is None or total is None:
+def _selectors(sla: Sla, objective: Selectors, group: Mapping[str, str]) -> _Counters | None:
+    """Series that the two selectors take; none where they take the same, or none can be made."""
+    found = counters(sla, objective)
+    part, whole = exact(found.good or found.bad or ""), exact(found.total or found.bad or "")
+    if part is None or whole is None:
         return None
-    if good[0] != total[0]:
+    rates = (_GOOD, _BAD) if found.good else (_BAD, _GOOD)
+    if found.total is None:
+        return _apart(part, whole, group)
+    if part[0] != whole[0]:
         return _Counters(
-            total=(_steady(total[0], _job(total[1]), _GOOD + _BAD),),
-            good=_steady(good[0], _job(good[1]), _GOOD),
-            failure=None,
+            (
+                _steady(whole[0], _job({**group, **whole[1]}), _GOOD + _BAD),
+                _steady(part[0], _job({**group, **part[1]}), rates[0]),
+            )
         )
-    told_apart = {name: "proof" for name in good[1] if name not in total[1]}
+    told_apart = {name: "proof" for name in part[1] if name not in whole[1]}
     if not told_apart:
         return None
-    failed = _job({**total[1], **told_apart})
+    inside = _job({**group, **whole[1], **part[1]})
+    outside = _job({**group, **whole[1], **told_apart})
+    series = (_steady(part[0], inside, rates[0]), _steady(whole[0], outside, rates[1]))
+    first = {**outside, **dict.fromkeys(told_apart, "first")}
+    return _Counters(series, Series(whole[0], first, "") if found.good else None)
+
+
+def _apart(
+    good: tuple[str, dict[str, str]], bad: tuple[str, dict[str, str]], group: Mapping[str, str]
+) -> _Counters | None:
+    """Two counters that have no event in common."""
+    first = {**bad[1], **dict.fromkeys({"proof"} - set(bad[1]), "first")}
+    if good == bad:
+        return None
     return _Counters(
-        total=(
-            _steady(good[0], _job({**total[1], **good[1]}), _GOOD),
-            _steady(total[0], failed, _BAD),
+        (
+            _steady(good[0], _job({**group, **good[1]}), _GOOD),
+            _steady(bad[0], _job({**group, **bad[1]}), _BAD),
         ),
-        good=None,
-        failure=Series(total[0], {**failed, **dict.fromkeys(told_apart, "first")}, ""),
+        Series(bad[0], _job({**group, **first}), ""),
     )
 
 
@@ -137,6 +175,8 @@ def exact(selector: str) -> tuple[str, dict[str, str]] | None:
     """Metric and labels of a selector that has equality matchers only, else None."""
     import promql_parser
 
+    if not selector:
+        return None
     parsed = promql_parser.parse(selector)
     if not isinstance(parsed, promql_parser.VectorSelector) or not parsed.name:
         return None
@@ -163,13 +203,14 @@ def _recorded(sla: Sla, objective: BudgetObjective, prefix: str) -> str:
     return f"{prefix}5m{{{pairs}}}"
 
 
-def _counted(sla: Sla, objective: BudgetObjective, counters: _Counters) -> Test:
-    series = (*counters.total, *((counters.good,) if counters.good else ()))
+def _counted(
+    sla: Sla, objective: BudgetObjective, found: _Counters, open_hours: tuple[Series, ...]
+) -> Test:
     good, bad = _recorded(sla, objective, names.GOOD), _recorded(sla, objective, names.BAD)
     total = _recorded(sla, objective, names.TOTAL)
     return Test(
         f"{objective.name}: good and bad events are counted",
-        series,
+        (*found.series, *open_hours),
         (
             _near(total, 5 * (_GOOD + _BAD), 30),
             _near(good, 5 * _GOOD, 30),
@@ -179,14 +220,18 @@ def _counted(sla: Sla, objective: BudgetObjective, counters: _Counters) -> Test:
 
 
 def _first_failure(
-    sla: Sla, objective: BudgetObjective, counters: _Counters, failure: Series
+    sla: Sla,
+    objective: BudgetObjective,
+    found: _Counters,
+    failure: Series,
+    open_hours: tuple[Series, ...],
 ) -> Test:
     """increase() does not see the event with which a series begins."""
     born = Series(failure.name, failure.labels, "_x21 1x20")
-    good = counters.total[0]
+    good = found.series[0]
     return Test(
         f"{objective.name}: a failure that creates its series is counted, once",
-        (good, born),
+        (good, born, *open_hours),
         (
             _near(_recorded(sla, objective, names.BAD), 0, 20),
             _near(_recorded(sla, objective, names.BAD), 1, 21),
@@ -196,11 +241,13 @@ def _first_failure(
     )
 
 
-def _nothing_good(sla: Sla, objective: BudgetObjective, failure: Series) -> Test:
+def _nothing_good(
+    sla: Sla, objective: BudgetObjective, failure: Series, open_hours: tuple[Series, ...]
+) -> Test:
     """A service that has never answered well has no series of good events at all."""
     return Test(
         f"{objective.name}: failures are counted where nothing was ever good",
-        (_steady(failure.name, failure.labels, _BAD),),
+        (_steady(failure.name, failure.labels, _BAD), *open_hours),
         (
             _near(_recorded(sla, objective, names.GOOD), 0, 30),
             _near(_recorded(sla, objective, names.BAD), 5 * _BAD, 30),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from otelkit.generate import text
@@ -44,6 +44,16 @@ class Group:
 def matchers(labels: Mapping[str, str]) -> str:
     """Equality matchers as PromQL writes them, braces included."""
     return "{" + ",".join(f"{name}={text.quoted(value)}" for name, value in labels.items()) + "}"
+
+
+def keeping(aggregation: str, by: Sequence[str]) -> str:
+    """The start of an aggregation that keeps these labels and no others."""
+    return f"{aggregation} by ({', '.join(by)}) " if by else aggregation
+
+
+def joined_on(by: Sequence[str]) -> str:
+    """The matching of a raw expression with a recording, which carries more than these labels."""
+    return f"on ({', '.join(by)})"
 
 
 def rule_file(group: Group, *, source: str, purpose: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from otelkit import names
 from otelkit.generate.proof import ExpectAlert
+from otelkit.generate.scope import dashboard_uid
 from otelkit.model import Sla
 
 
@@ -27,7 +27,7 @@ def told(sla: Sla, alert: str, minute: int, labels: Mapping[str, str], said: Sai
     if sla.links.runbook is not None:
         annotations["runbook_url"] = sla.links.runbook.replace("{alert}", alert)
     if sla.links.grafana is not None:
-        uid = names.dashboard_uid(sla.system, said.dashboard)
+        uid = dashboard_uid(sla, said.dashboard)
         now = minute * 60_000
         annotations["dashboard_url"] = (
             f"{sla.links.grafana}/d/{uid}?from={now - 3_600_000}&to={now}{said.variables}"

@@ -5,12 +5,18 @@ Alertmanager cannot include files, so its part comes as a fragment to merge, or 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from otelkit import names
 from otelkit.generate import text
-from otelkit.generate.health import watches_orders
-from otelkit.model import Clock, QueueLimit, Sla
+from otelkit.generate.health import from_collector, watches_orders
+from otelkit.generate.scope import narrowed
+from otelkit.model import Sla
+
+Matcher = tuple[str, str, str]
+"""A label, how it is compared, and with what."""
 
 COLLECTOR_JOB: Final = "otelkit-collector"
 PORT: Final = 9464
@@ -32,7 +38,7 @@ def scrape_jobs(sla: Sla, source: str) -> str:
 
 def routes(sla: Sla, source: str) -> str:
     """A fragment of an Alertmanager configuration: routes, inhibition, receivers."""
-    return text.render("routes.yml.j2", source=source, **_routing(sla))
+    return text.render("routes.yml.j2", source=source, **routing(sla))
 
 
 def prometheus(sla: Sla, source: str) -> str:
@@ -42,9 +48,9 @@ def prometheus(sla: Sla, source: str) -> str:
 
 def alertmanager(sla: Sla, source: str) -> str:
     """A whole alertmanager.yml; its receivers still notify nobody."""
-    routing = _routing(sla)
-    receivers = list(dict.fromkeys((*routing["receivers"], UNROUTED)))
-    values = routing | {"receivers": receivers, "unrouted": UNROUTED}
+    found = routing(sla)
+    receivers = list(dict.fromkeys((*found["receivers"], UNROUTED)))
+    values = found | {"receivers": receivers, "unrouted": UNROUTED}
     return text.render("alertmanager.yml.j2", source=source, **values)
 
 
@@ -56,10 +62,12 @@ def _jobs(sla: Sla) -> list[dict[str, Any]]:
             targets.setdefault(service.match["job"], []).append(f"{host}:{PORT}")
     if watches_orders(sla):
         targets.setdefault(COLLECTOR_JOB, []).append(f"{COLLECTOR_JOB}:{COLLECTOR_PORT}")
-    return [{"name": name, "targets": found} for name, found in targets.items()]
+    labels = [dict(one.match) for one in sla.environments] or [{}]
+    return [{"name": name, "targets": found, "labels": labels} for name, found in targets.items()]
 
 
-def _routing(sla: Sla) -> dict[str, Any]:
+def routing(sla: Sla) -> dict[str, Any]:
+    """What Alertmanager has to know, in either form: routes, receivers, inhibition."""
     by_severity = [
         {"owner": owner.name, "severity": severity, "receiver": receiver}
         for owner in sla.owners.values()
@@ -68,15 +76,50 @@ def _routing(sla: Sla) -> dict[str, Any]:
             (names.SEVERITY_TICKET, owner.ticket),
         )
     ]
-    collected = [o.name for o in sla.objectives if isinstance(o, (Clock, QueueLimit))]
     return {
         "system": sla.system,
         "routes": by_severity,
         "receivers": list(dict.fromkeys(route["receiver"] for route in by_severity)),
-        "collected": "|".join(collected),
-        "stale": names.ALERT_COLLECTOR_STALE,
-        "from_collector": "|".join(_FROM_COLLECTOR),
-        "no_data": names.ALERT_OBJECTIVE_NO_DATA,
-        "page": names.SEVERITY_PAGE,
-        "ticket": names.SEVERITY_TICKET,
+        "inhibition": list(_inhibition(sla)),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Inhibition:
+    """While an alert fires that ``source`` matches, those are hidden that ``target`` matches."""
+
+    comment: str
+    source: tuple[Matcher, ...]
+    target: tuple[Matcher, ...]
+    equal: tuple[str, ...]
+
+
+def _inhibition(sla: Sla) -> Iterator[_Inhibition]:
+    own: Matcher = ("system", "=", sla.system)
+    every = [objective for one in narrowed(sla) for objective in one.objectives]
+    by = dict.fromkeys(label for one in narrowed(sla) for o in one.budgets for label in o.by)
+    yield _Inhibition(
+        "A page says all that its ticket says.",
+        (("severity", "=", names.SEVERITY_PAGE), own),
+        (("severity", "=", names.SEVERITY_TICKET), own),
+        ("alertname", "environment", "objective", *by),
+    )
+    collected = dict.fromkeys(o.name for o in every if from_collector(o))
+    if collected:
+        stale: Matcher = ("alertname", "=", names.ALERT_COLLECTOR_STALE)
+        yield _Inhibition(
+            "What a stale collector says about orders and dead letters is old.",
+            (stale, own),
+            (("alertname", "=~", "|".join(_FROM_COLLECTOR)), own),
+            ("environment",),
+        )
+        yield _Inhibition(
+            "It is why nothing is known of what only it can measure.",
+            (stale, own),
+            (
+                ("alertname", "=", names.ALERT_OBJECTIVE_NO_DATA),
+                ("objective", "=~", "|".join(collected)),
+                own,
+            ),
+            ("environment",),
+        )

@@ -34,3 +34,13 @@ def _environment() -> Environment:
 def quoted(value: Any) -> str:
     """A double-quoted string of printable text, as JSON, YAML and PromQL all write it."""
     return json.dumps(str(value), ensure_ascii=False)
+
+
+def indented(value: str, by: int = 2) -> str:
+    """The text with all lines but the first moved to the right."""
+    return value.replace("\n", "\n" + " " * by)
+
+
+def printable(value: str) -> str:
+    """The text as it may stand in a comment: on one line, without control characters."""
+    return value if value.isprintable() else ascii(value)[1:-1]

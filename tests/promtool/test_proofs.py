@@ -54,7 +54,7 @@ MUTANTS = (
     Mutant(QUEUE, "says something else", "more than 0", "messages where", "letters where"),
     Mutant("sli", "takes 4xx for bad", "are counted", r'!~"5\.\."', '!~"4.."'),
     Mutant("sli", "counts cancelled orders", "are counted", "breached", "breached|cancelled"),
-    Mutant("sli", "is blind where nothing was good", "ever good", r" or vector\(0\)\)", ")"),
+    Mutant("sli", "is blind where nothing was good", "ever good", r"\n +or on \(\) 0 \*[^\n]*"),
     Mutant(
         "health",
         "has no CollectorStale",

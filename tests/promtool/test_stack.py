@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pytest
 from otelkit import names, spec
 from otelkit.generate import files
 from otelkit.generate.stack import UNROUTED
+from otelkit.model import Environment, Sla
 from queries import rules
 from shop.servers import Alertmanager
 from shop.waiting import until
 
 from .conftest import SLA_FILES, Program
+from .scenario import checkout
 
 Labels = dict[str, str]
 Told = set[tuple[str, str, str]]
@@ -87,12 +90,13 @@ def told(labels: Labels) -> tuple[str, str, str]:
 
 @pytest.fixture
 def hidden(start_alertmanager: Callable[[str], Alertmanager]) -> Hidden:
-    """Posts alerts to an Alertmanager with the shop's configuration; answers those it hides.
+    """Posts alerts to an Alertmanager with the shop's configuration; answers those it hides."""
+    return hidden_by(start_alertmanager, spec.load(SLA_FILES["shop"]))
 
-    It hides them a moment after it has taken them, so this waits for what is expected.
-    """
-    path = SLA_FILES["shop"]
-    made = files.files(spec.load(path), path.name, whole_stack=True)
+
+def hidden_by(start_alertmanager: Callable[[str], Alertmanager], sla: Sla) -> Hidden:
+    """It hides them a moment after it has taken them, so this waits for what is expected."""
+    made = files.files(sla, "sla.yaml", whole_stack=True)
     server = start_alertmanager(made[f"{files.DEPLOY}/alertmanager.yml"])
 
     def post(firing: Iterable[Labels], expected: Told) -> Told:
@@ -165,3 +169,28 @@ def test_pages_of_another_system_hide_nothing_here(hidden: Hidden) -> None:
     elsewhere = [one | {"system": "other"} for one in pages]
     expected = {("ErrorBudgetBurn", "api-availability", TICKET)}
     assert hidden([*tickets, *elsewhere, own], expected) == expected
+
+
+def test_a_page_of_one_region_or_environment_hides_no_ticket_of_another(
+    start_alertmanager: Callable[[str], Alertmanager],
+) -> None:
+    sla = checkout(by=("region",))
+    environments = (
+        Environment("prod", {"env": "p"}, PAGE, sla.objectives),
+        Environment("staging", {"env": "s"}, PAGE, sla.objectives),
+    )
+    hidden = hidden_by(start_alertmanager, replace(sla, environments=environments))
+
+    def burning(objective: str, environment: str, region: str, severity: str) -> Labels:
+        own = {"alertname": names.ALERT_ERROR_BUDGET_BURN, "system": "shop", "region": region}
+        return own | {"environment": environment, "objective": objective, "severity": severity}
+
+    firing = [
+        burning("checkout", "prod", "eu", PAGE),
+        burning("checkout", "prod", "us", TICKET),
+        burning("checkout", "staging", "eu", TICKET),
+        burning("other", "prod", "eu", PAGE),
+        burning("other", "prod", "eu", TICKET),
+    ]
+    expected = {("ErrorBudgetBurn", "other", TICKET)}
+    assert hidden(firing, expected) == expected

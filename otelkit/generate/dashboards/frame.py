@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from otelkit import names
 from otelkit.generate.dashboards.panels import FULL_WIDTH, Json
+from otelkit.generate.scope import dashboard_uid, title
 from otelkit.model import Sla
 
 SCHEMA_VERSION: Final = 39
@@ -31,10 +31,10 @@ class Frame:
 def dashboard(sla: Sla, frame: Frame, variables: Sequence[Json], panels: Iterable[Json]) -> Json:
     """The whole dashboard. It carries no ``id`` and no ``version``: those are Grafana's to give."""
     return {
-        "uid": names.dashboard_uid(sla.system, frame.dashboard),
-        "title": f"{sla.system}: {frame.title}",
+        "uid": dashboard_uid(sla, frame.dashboard),
+        "title": f"{title(sla)}: {frame.title}",
         "description": frame.description,
-        "tags": [TAG, tag_of(sla)],
+        "tags": list(dict.fromkeys((TAG, tag_of(sla), siblings_tag(sla)))),
         "schemaVersion": SCHEMA_VERSION,
         "editable": False,
         "graphTooltip": 1,
@@ -56,6 +56,11 @@ def tag_of(sla: Sla) -> str:
     return f"{TAG}-{sla.system}"
 
 
+def siblings_tag(sla: Sla) -> str:
+    """The tag that those of one environment share."""
+    return f"{TAG}-{title(sla).replace(' ', '.')}"
+
+
 def placed(panels: Iterable[Json]) -> list[Json]:
     """Panels with ids, from left to right, in a new line where the next would not fit."""
     found: list[Json] = []
@@ -73,7 +78,7 @@ def placed(panels: Iterable[Json]) -> list[Json]:
 
 def url(sla: Sla, dashboard: str, *parameters: str) -> str:
     """A link to another dashboard of the file that keeps the time range. Grafana escapes values."""
-    uid = names.dashboard_uid(sla.system, dashboard)
+    uid = dashboard_uid(sla, dashboard)
     return f"/d/{uid}?" + "&".join((*parameters, "${__url_time_range}"))
 
 
@@ -137,7 +142,7 @@ def _links_to_siblings(sla: Sla) -> Json:
     return {
         "type": "dashboards",
         "title": "Dashboards",
-        "tags": [tag_of(sla)],
+        "tags": [siblings_tag(sla)],
         "asDropdown": False,
         "icon": "external link",
         "includeVars": False,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from otelkit import names, slo
+from otelkit.generate.budget import tiers_of
 from otelkit.generate.dashboards import frame, panels
 from otelkit.generate.dashboards.panels import Json, prometheus
 from otelkit.generate.dashboards.promql import any_of, labelled, select
@@ -82,19 +83,15 @@ def _statuses(sla: Sla, owner: str, owned: Sequence[Objective]) -> Iterator[Json
 
 
 def _budgets_table(sla: Sla) -> Json:
-    def each(metric: str, *more: str) -> Json:
-        return prometheus(
-            f"max by (objective) ({select(sla, metric, _CHOSEN, *more)})", instant=True
-        )
+    def worst(function: str, metric: str, *more: str) -> Json:
+        """Of an objective with a budget for each value of a label, the worst stands for all."""
+        series = select(sla, metric, _CHOSEN, *more)
+        return prometheus(f"{function} by (objective) ({series})", instant=True)
 
-    columns = {
-        "objective": "Objective",
-        "owner": "Owner",
-        "Value #A": "Target",
-        "Value #B": "Budget left",
-        "Value #C": "Bad events allowed",
-        "Value #D": "Burn rate 1h",
-        "Value #E": "Burn rate 6h",
+    windows = _long_windows(sla)
+    values = ["Target", "Budget left", "Bad events allowed", *(f"Burn rate {w}" for w in windows)]
+    columns = {"objective": "Objective", "owner": "Owner"} | {
+        f"Value #{letter}": title for letter, title in zip("ABCDEFG", values, strict=False)
     }
     left = panels.thresholds((None, "red"), (0, "orange"), (0.25, "green"))
     coloured = {"type": "color-text"}
@@ -104,14 +101,13 @@ def _budgets_table(sla: Sla) -> Json:
         "rate of 1 spends the budget in exactly its period. An empty cell is not measured.",
         [
             prometheus(_targets_with_owners(sla), instant=True),
-            each(names.ERROR_BUDGET_REMAINING),
-            each(names.BUDGET_EVENTS),
-            each(names.BURN_RATE, 'window="1h"'),
-            each(names.BURN_RATE, 'window="6h"'),
+            worst("min", names.ERROR_BUDGET_REMAINING),
+            worst("min", names.BUDGET_EVENTS),
+            *(worst("max", names.BURN_RATE, f'window="{window}"') for window in windows),
         ],
         unit="none",
         height=min(4 + len(sla.budgets), 20),
-        transformations=panels.joined("objective", columns, queries=5),
+        transformations=panels.joined("objective", columns, queries=len(values)),
         overrides=[
             panels.override("Target", unit="percentunit", decimals=3),
             panels.override(
@@ -133,6 +129,21 @@ def _budgets_table(sla: Sla) -> Json:
     )
 
 
+def _long_windows(sla: Sla) -> list[str]:
+    """The long windows that any objective's alerts look at, and the hour, which all record."""
+    used = {tier.long for objective in sla.budgets for tier in tiers_of(objective)} | {"1h"}
+    return [window for window in slo.LONG_WINDOWS if window in used]
+
+
+def _labels(sla: Sla) -> tuple[str, ...]:
+    """What tells one budget from another: its objective, and the labels ``by`` of the file."""
+    return tuple(dict.fromkeys(("objective", *(label for o in sla.budgets for label in o.by))))
+
+
+def _legend(sla: Sla) -> str:
+    return " ".join(f"{{{{{label}}}}}" for label in _labels(sla))
+
+
 def _targets_with_owners(sla: Sla) -> str:
     """Targets labelled with the owner, which no recorded series carries."""
     owned = {
@@ -151,14 +162,14 @@ def _targets_with_owners(sla: Sla) -> str:
 def _budget_over_time(sla: Sla) -> Json:
     left = select(sla, names.ERROR_BUDGET_REMAINING, _CHOSEN)
     known = f"{select(sla, names.BUDGET_EVENTS, _CHOSEN)} >= 1"
-    periods = sorted({o.window.length for o in sla.budgets})
+    periods = sorted({o.window.length for o in sla.budgets if o.window.calendar is None})
     return panels.timeseries(
         "Error budget left",
         "Share of the budget that is unspent; below zero the objective is missed. The dashed line "
         "is even spending: a full budget at the left edge, gone after one period. Nothing is "
         "drawn where nothing was measured, or while the budget is less than one bad event.",
         [
-            prometheus(f"max by (objective) ({left} and {known})", "{{objective}}"),
+            prometheus(f"max by ({', '.join(_labels(sla))}) ({left} and {known})", _legend(sla)),
             *(prometheus(_even(period), f"Even over {_name(period)}") for period in periods),
         ],
         unit="percentunit",
@@ -185,12 +196,13 @@ def _name(period: timedelta) -> str:
 
 
 def _burn_rates(sla: Sla) -> Json:
-    rates = select(sla, names.BURN_RATE, _CHOSEN, 'window=~"1h|6h|3d"')
+    rates = select(sla, names.BURN_RATE, _CHOSEN, any_of("window", _long_windows(sla)))
+    labels = ", ".join((*_labels(sla), "window"))
     return panels.timeseries(
         "Burn rate",
         "How fast budgets are being spent: at 1 a budget lasts exactly its period. No line where "
         "nothing was measured.",
-        [prometheus(f"max by (objective, window) ({rates})", "{{objective}} over {{window}}")],
+        [prometheus(f"max by ({labels}) ({rates})", f"{_legend(sla)} over {{{{window}}}}")],
         unit="short",
         width=12,
         height=10,
@@ -206,7 +218,9 @@ def _good_share(sla: Sla) -> Json:
         "Share of events that were good over the hour before each point. An hour without events "
         "has no share.",
         [
-            prometheus(f"max by (objective) (1 - {bad} / ({total} > 0))", "{{objective}}"),
+            prometheus(
+                f"max by ({', '.join(_labels(sla))}) (1 - {bad} / ({total} > 0))", _legend(sla)
+            ),
             prometheus(f"max by (objective) ({target})", "Target of {{objective}}"),
         ],
         unit="percentunit",
