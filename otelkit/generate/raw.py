@@ -145,7 +145,9 @@ def _selectors(sla: Sla, objective: Selectors, group: Mapping[str, str]) -> _Cou
                 _steady(part[0], _job({**group, **part[1]}), rates[0]),
             )
         )
-    told_apart = {name: "proof" for name in part[1] if name not in whole[1]}
+    told_apart = {
+        name: "proof" for name in part[1] if name not in whole[1] and name not in objective.by
+    }
     if not told_apart:
         return None
     inside = _job({**group, **whole[1], **part[1]})

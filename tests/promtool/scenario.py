@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,17 @@ class Scenario:
     """Which rules stay, by name; a scenario may write the series of the others itself."""
 
     def __call__(
-        self, sla: Sla, series: Mapping[str, str], *expected: Expected, step: str = "1m"
+        self,
+        sla: Sla,
+        series: Mapping[str, str],
+        *expected: Expected,
+        step: str = "1m",
+        alerts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Everything expected holds. Values are compared to a thousandth."""
+        """Everything expected holds. Values are compared to a thousandth.
+
+        ``alerts`` are alert tests in promtool's own notation.
+        """
         paths = self._write(sla)
         document = {
             "rule_files": paths,
@@ -76,6 +84,7 @@ class Scenario:
                 {
                     "interval": step,
                     "input_series": [{"series": s, "values": v} for s, v in series.items()],
+                    "alert_rule_test": list(alerts),
                     "promql_expr_test": [
                         {
                             "eval_time": one.after,

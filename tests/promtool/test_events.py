@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from otelkit import names
-from otelkit.model import Environment, Exclusion, Latency, Query, Sla
+from otelkit.model import BudgetObjective, Environment, Exclusion, Latency, Query, Sla
 
 from .scenario import Expected, Scenario, checkout, given
 
@@ -112,6 +112,32 @@ def test_each_region_has_a_budget_and_a_page_of_its_own(given: Scenario) -> None
         at("200m", f"sum by (region) ({names.BURN_RATE}{{window='5m'}})",
            ('{region="eu"}', 0), ('{region="us"}', 100), ('{region="br"}', 100)),
     )  # fmt: skip
+
+
+def test_the_page_of_a_region_says_which_and_how_that_one_stands(given: Scenario) -> None:
+    sla = checkout(by=("region",))
+    series = {
+        f'{name}{{job="a",instance="1",region="{region}"}}': "0+100x200"
+        for name, region in (("ok_total", "eu"), ("all_total", "eu"), ("all_total", 'u\\"s'))
+    }
+    told = {
+        "exp_labels": {
+            "system": "shop", "environment": "default", "objective": "checkout",
+            "region": 'u"s', "severity": "page", "owner": "web",
+        },
+        "exp_annotations": {
+            "summary": 'checkout region u"s is burning its error budget',
+            "description": "99% over 30d has to be good. Burn rate over 1h: 100. "
+            "Budget left: 58.33%.",  # three of the 7.2 hours that may fail
+        },
+    }  # fmt: skip
+    page = {"eval_time": "200m", "alertname": names.ALERT_ERROR_BUDGET_BURN, "exp_alerts": [told]}
+    given(replace(sla, objectives=(without_tickets(sla),)), series, alerts=[page])
+
+
+def without_tickets(sla: Sla) -> BudgetObjective:
+    (objective,) = sla.budgets
+    return replace(objective, policy=replace(objective.policy, ticket=()))
 
 
 def test_a_region_that_falls_silent_is_missed_for_a_day(given: Scenario) -> None:
