@@ -1,0 +1,143 @@
+"""May we release? Asked of a real Prometheus that has recorded budgets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from otelkit import names
+from shop.servers import Prometheus, RabbitMQ
+from shop.waiting import until
+
+SLA = """
+version: 1
+system: shop
+release: {freeze_below: 10%}
+environments:
+  prod: {match: {env: prod}}
+  staging: {match: {env: staging}, override: {checkout: off}}
+services: {api: {}, web: {}}
+objectives:
+  - {name: healthy, service: api, availability: 99%}
+  - {name: spent, service: api, latency: {below: 250ms, target: 99%}}
+  - {name: silent, service: web, availability: 99%}
+  - {name: checkout, bad: bad_total, total: all_total, target: 99%, by: [region]}
+"""
+LEFT = {
+    ("prod", "healthy", ""): 0.1,
+    ("prod", "spent", ""): 0.099,
+    ("prod", "checkout", "eu"): 0.8,
+    ("prod", "checkout", "us"): -1.5,
+    ("staging", "healthy", ""): 1.0,
+    ("staging", "spent", ""): 1.0,
+    ("staging", "silent", ""): 1.0,
+}
+
+
+@pytest.fixture
+def server(start_prometheus: Callable[..., Prometheus]) -> Prometheus:
+    """A Prometheus whose rules record these budgets."""
+    rules = [
+        {
+            "record": names.ERROR_BUDGET_REMAINING,
+            "expr": f"vector({left})",
+            "labels": {"system": "shop", "environment": environment, "objective": objective}
+            | ({"region": region} if region else {}),
+        }
+        for (environment, objective, region), left in LEFT.items()
+    ]
+    groups = json.dumps({"groups": [{"name": "g", "interval": "1s", "rules": rules}]})
+    server = start_prometheus("rule_files: [rules.yml]", {"rules.yml": groups})
+
+    def recorded() -> bool:
+        query = {"query": names.ERROR_BUDGET_REMAINING}
+        answer = httpx.get(f"{server.url}/api/v1/query", params=query).json()
+        return len(answer["data"]["result"]) == len(LEFT)
+
+    assert until(recorded, 30)
+    return server
+
+
+@pytest.fixture
+def sla(tmp_path: Path) -> Path:
+    path = tmp_path / "sla.yaml"
+    path.write_text(SLA)
+    return path
+
+
+def gate(sla: Path, url: str, *more: str) -> tuple[int, str, str]:
+    program = str(Path(sys.executable).with_name("otelkit"))
+    command = [program, "gate", str(sla), "--prometheus", url, *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_budget_below_the_limit_says_no_and_one_at_the_limit_yes(
+    sla: Path, server: Prometheus
+) -> None:
+    code, out, _ = gate(sla, server.url, "--environment", "prod", "--service", "api", "--json")
+    found = {one["objective"]: one for one in json.loads(out)["objectives"]}
+    assert (code, json.loads(out)["release"]) == (2, "no")
+    assert {name: one["verdict"] for name, one in found.items()} == {
+        "healthy": "yes",
+        "spent": "no",
+    }
+    assert gate(sla, server.url, "--environment", "prod", "--objective", "healthy")[0] == 0
+
+
+def test_what_is_not_on_record_is_unknown_unless_something_says_no(
+    sla: Path, server: Prometheus
+) -> None:
+    code, out, err = gate(sla, server.url, "--environment", "prod", "--service", "web")
+    assert (code, "not on record" in out) == (3, True)
+    assert "are the rules loaded" in err
+    assert gate(sla, server.url)[0] == 2
+
+
+def test_each_value_of_a_by_label_has_its_say(sla: Path, server: Prometheus) -> None:
+    code, out, err = gate(sla, server.url, "--environment", "prod", "--objective", "checkout")
+    assert code == 2
+    assert "region=us" in out
+    assert "-150.0%" in out
+    assert err == "release: no: less than 10% of a budget is left\n"
+
+
+def test_another_environment_has_an_answer_of_its_own(sla: Path, server: Prometheus) -> None:
+    assert gate(sla, server.url, "--environment", "staging")[0] == 0
+
+
+def test_without_a_policy_the_answer_is_unknown(sla: Path) -> None:
+    sla.write_text(SLA.replace("release: {freeze_below: 10%}", ""))
+    code, _, err = gate(sla, "http://127.0.0.1:9")
+    assert (code, err) == (3, f"{sla} has no release policy; add release: {{freeze_below: 10%}}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--objective", "nope"], "no objective with a budget is called 'nope' in the SLA file"),
+        (["--service", "nope"], "no objective is left; correct --objective or --service"),
+        (["--environment", "nope"], "no environment is called 'nope'; name one of prod, staging"),
+    ],
+)
+def test_a_misspelt_choice_is_no_answer(sla: Path, arguments: list[str], sentence: str) -> None:
+    assert gate(sla, "http://127.0.0.1:9", *arguments) == (1, "", f"otelkit: {sentence}\n")
+
+
+def test_a_prometheus_that_does_not_answer_is_a_sentence_without_its_password(sla: Path) -> None:
+    code, _, err = gate(sla, "http://user:secret@127.0.0.1:9")
+    assert code == 1
+    assert err.startswith("otelkit: no Prometheus answers at http://127.0.0.1:9 (")
+    assert "secret" not in err
+
+
+def test_what_is_no_prometheus_is_told(sla: Path, rabbitmq: RabbitMQ) -> None:
+    code, _, err = gate(sla, rabbitmq.management_url)
+    assert code == 1
+    assert "no Prometheus" in err
