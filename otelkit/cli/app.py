@@ -19,6 +19,7 @@ from otelkit.cli import (
     check,
     collect,
     generate,
+    import_,
     init,
     order,
     orders,
@@ -44,6 +45,7 @@ app.command("prove", epilog=prove.EXAMPLE)(prove.prove)
 app.command("collect", epilog=collect.EXAMPLE)(collect.collect)
 app.command("order", epilog=order.EXAMPLE)(order.order)
 app.add_typer(orders.app, name="orders")
+app.add_typer(import_.app, name="import")
 app.command("schema", epilog=schema.EXAMPLE)(schema.schema)
 
 
