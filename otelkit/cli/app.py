@@ -20,6 +20,7 @@ from otelkit.cli import (
     collect,
     gate,
     generate,
+    import_,
     init,
     order,
     orders,
@@ -46,6 +47,7 @@ app.command("gate", epilog=gate.EXAMPLE)(gate.gate)
 app.command("collect", epilog=collect.EXAMPLE)(collect.collect)
 app.command("order", epilog=order.EXAMPLE)(order.order)
 app.add_typer(orders.app, name="orders")
+app.add_typer(import_.app, name="import")
 app.command("schema", epilog=schema.EXAMPLE)(schema.schema)
 
 
