@@ -18,6 +18,7 @@ except ImportError:  # a service may have installed otelkit alone
 from otelkit.cli import (
     check,
     collect,
+    explain,
     generate,
     init,
     order,
@@ -41,6 +42,7 @@ app.command("init", epilog=init.EXAMPLE)(init.init)
 app.command("check", epilog=check.EXAMPLE)(check.check)
 app.command("generate", epilog=generate.EXAMPLE)(generate.generate)
 app.command("prove", epilog=prove.EXAMPLE)(prove.prove)
+app.command("explain", epilog=explain.EXAMPLE)(explain.explain)
 app.command("collect", epilog=collect.EXAMPLE)(collect.collect)
 app.command("order", epilog=order.EXAMPLE)(order.order)
 app.add_typer(orders.app, name="orders")

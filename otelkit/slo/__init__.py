@@ -5,6 +5,7 @@ budget it takes to fire, :mod:`.feasibility` what of a policy does not suit its 
 :mod:`.forecast` after how many minutes an alert fires and is over.
 """
 
+from otelkit.slo.expected import Expected, events_a_minute, expected
 from otelkit.slo.feasibility import reservations
 from otelkit.slo.forecast import (
     BURNS,
@@ -36,11 +37,14 @@ __all__ = [
     "MIN_BAD_EVENTS",
     "OUTAGE_BAD_EVENTS",
     "OUTAGE_SHARE",
+    "Expected",
     "Fires",
     "Forecast",
     "Tier",
     "breaches_alert",
     "burn_alert",
+    "events_a_minute",
+    "expected",
     "failures_allowed",
     "forecast",
     "of_severity",

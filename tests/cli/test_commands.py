@@ -22,7 +22,17 @@ from shop.waiting import until
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "examples" / "shop" / "sla.yaml"
 OTELKIT = Path(sys.executable).with_name("otelkit")
-COMMANDS = ("init", "check", "generate", "prove", "collect", "order", "orders overdue", "schema")
+COMMANDS = (
+    "init",
+    "check",
+    "generate",
+    "prove",
+    "explain",
+    "collect",
+    "order",
+    "orders overdue",
+    "schema",
+)
 FIVE = """\
 version: 1
 system: my shop
