@@ -18,6 +18,7 @@ except ImportError:  # a service may have installed otelkit alone
 from otelkit.cli import (
     check,
     collect,
+    diff,
     explain,
     generate,
     init,
@@ -43,6 +44,7 @@ app.command("check", epilog=check.EXAMPLE)(check.check)
 app.command("generate", epilog=generate.EXAMPLE)(generate.generate)
 app.command("prove", epilog=prove.EXAMPLE)(prove.prove)
 app.command("explain", epilog=explain.EXAMPLE)(explain.explain)
+app.command("diff", epilog=diff.EXAMPLE)(diff.diff)
 app.command("collect", epilog=collect.EXAMPLE)(collect.collect)
 app.command("order", epilog=order.EXAMPLE)(order.order)
 app.add_typer(orders.app, name="orders")

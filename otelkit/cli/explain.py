@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from otelkit import spec
-from otelkit.cli.output import Json, SlaFile, console, minutes, note, print_json
+from otelkit.cli.output import Json, SlaFile, console, note, print_json
 from otelkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -217,13 +217,12 @@ def _alert_table(parts: Sequence[Part], title: str | None) -> Table:
 
 
 def _cells(forecast: slo.Forecast) -> tuple[str, ...]:
-    from otelkit.slo import BURNS
+    from otelkit.slo import BURNS, spoken
 
     at_burn = (
-        minutes(forecast.at_burn[burn]) if burn in forecast.at_burn else IMPOSSIBLE
-        for burn in BURNS
+        spoken(forecast.at_burn[burn]) if burn in forecast.at_burn else IMPOSSIBLE for burn in BURNS
     )
-    return (minutes(forecast.full_outage), *at_burn, minutes(forecast.reset))
+    return (spoken(forecast.full_outage), *at_burn, spoken(forecast.reset))
 
 
 def _cost_table(parts: Sequence[Part], title: str | None) -> Table:

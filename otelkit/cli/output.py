@@ -55,13 +55,3 @@ def plural(count: int, noun: str) -> str:
     if count == 1:
         return f"1 {noun}"
     return f"{count} {noun[:-1]}ies" if noun.endswith("ry") else f"{count} {noun}s"
-
-
-def minutes(count: int | None) -> str:
-    """Minutes as people say them: ``17m``, ``3h39m``, ``1d13h``."""
-    if count is None:
-        return "never"
-    hours, rest = divmod(count, 60)
-    days, of_day = divmod(hours, 24)
-    parts = ((days, "d"), (of_day, "h"), (0 if days else rest, "m"))
-    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0m"

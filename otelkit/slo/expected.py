@@ -12,6 +12,9 @@ from otelkit.model import BudgetObjective, Clock, Objective, Query, QueueLimit
 from otelkit.slo.forecast import Forecast, breaches_alert, burn_alert, forecast
 from otelkit.slo.numbers import MINUTE
 
+ASSUMED_EVENTS: Final = Decimal(60)
+"""A minute, of traffic that nobody has told."""
+
 _NEXT_MINUTE: Final = 1
 """Rules are evaluated once a minute."""
 
