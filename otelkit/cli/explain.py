@@ -120,15 +120,18 @@ class Part:
 
 def _part(sla: Sla, cost: Cost, events: Decimal) -> Part:
     from otelkit import slo
-    from otelkit.generate.sli import environment_of
 
-    one = next(s for s in sla.in_environments() if environment_of(s) == cost.environment)
+    one = next(narrow for narrow in sla.in_environments() if _name(narrow) == cost.environment)
     objective = next((o for o in one.objectives if o.name == cost.objective), None)
     if objective is None or one.environment is None:
         return Part(cost, None, (), events)
     per_minute = slo.events_a_minute(objective, events)
     alerts = slo.expected(objective, per_minute, one.environment.page_as)
     return Part(cost, objective, alerts, per_minute)
+
+
+def _name(sla: Sla) -> str | None:
+    return sla.environment.name if sla.environment else None
 
 
 def _only(name: str, parts: Sequence[Part]) -> list[Part]:

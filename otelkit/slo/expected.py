@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from otelkit import names
 from otelkit.model import BudgetObjective, Clock, Objective, Query, QueueLimit
-from otelkit.slo.forecast import Forecast, breaches_alert, burn_alert, forecast
+from otelkit.slo.forecast import Forecast, breaches_alert, burn_alert, either, forecast
 from otelkit.slo.numbers import MINUTE
 
 ASSUMED_EVENTS: Final = Decimal(60)
@@ -34,12 +34,17 @@ class Expected:
 def expected(
     objective: Objective, per_minute: Decimal, page_as: str = names.SEVERITY_PAGE
 ) -> tuple[Expected, ...]:
-    """All alerts on what an objective measures; ``page_as`` is what its pages are."""
-    found = _expected(objective, events_a_minute(objective, per_minute))
-    return tuple(
-        replace(one, severity=page_as) if one.severity == names.SEVERITY_PAGE else one
-        for one in found
-    )
+    """All alerts on what an objective measures; ``page_as`` is what its pages are.
+
+    Where pages are tickets, both are one alert.
+    """
+    found: dict[tuple[str, str], Expected] = {}
+    for one in _expected(objective, events_a_minute(objective, per_minute)):
+        severity = page_as if one.severity == names.SEVERITY_PAGE else one.severity
+        key = one.alert, severity
+        same = either(found[key].forecast, one.forecast) if key in found else one.forecast
+        found[key] = Expected(one.alert, severity, same)
+    return tuple(found.values())
 
 
 def events_a_minute(objective: Objective, per_minute: Decimal) -> Decimal:

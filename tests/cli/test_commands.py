@@ -28,6 +28,7 @@ COMMANDS = (
     "generate",
     "prove",
     "explain",
+    "diff",
     "collect",
     "order",
     "orders overdue",
