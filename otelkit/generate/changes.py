@@ -130,7 +130,7 @@ def _objective(
         return
     if old.owner != new.owner and files[0]:
         yield Change(name, new.owner, new.name, _handed_over(files[0], sla, old.owner, new.owner))
-    for text in differences(old, new):
+    for text in differences(old, new, _page_as(sla)):
         yield Change(name, new.owner, new.name, text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import timedelta
@@ -26,15 +27,20 @@ from otelkit.model import (
 )
 
 _VERBS: Final = {names.SEVERITY_PAGE: "pages", names.SEVERITY_TICKET: "opens a ticket"}
+_PAGES: Final = re.compile("^(also |no longer |never )?pages(?= )")
 _FORECAST: Final = (names.ALERT_ERROR_BUDGET_BURN,)
 """Alerts whose minutes say more than their threshold does."""
 
 
-def differences(old: Objective, new: Objective) -> list[str]:
-    """What changes from one objective to another of the same name; its owner is not looked at."""
+def differences(old: Objective, new: Objective, page_as: str = names.SEVERITY_PAGE) -> list[str]:
+    """What changes from one objective to another of the same name; its owner is not looked at.
+
+    ``page_as`` is what its pages are.
+    """
     if type(old) is not type(new):
         return [f"measures {_kind(new)} instead of {_kind(old)}"]
-    return list(dict.fromkeys((*_found(old, new), *_unnamed(old, new))))
+    found = (*_found(old, new), *_minutes(old, new, page_as), *_unnamed(old, new))
+    return list(dict.fromkeys(_PAGES.sub(rf"\1{_VERBS[page_as]}", text) for text in found))
 
 
 def _found(old: Any, new: Any) -> Iterator[str]:
@@ -77,7 +83,6 @@ def _budget(old: BudgetObjective, new: BudgetObjective) -> Iterator[str]:
     if old.window != new.window:
         yield f"its budget is for {_period(new)} instead of {_period(old)}"
     yield from _policy(old.policy, new.policy)
-    yield from _minutes(old, new)
     if old.by != new.by:
         yield f"has a budget for {_each(new.by)} instead of {_each(old.by)}"
     for gone in (one for one in old.exclude if one not in new.exclude):
@@ -120,8 +125,8 @@ def _shares(shares: tuple[BudgetShare, ...]) -> str:
     )
 
 
-def _minutes(old: BudgetObjective, new: BudgetObjective) -> Iterator[str]:
-    before, after = _forecasts(old), _forecasts(new)
+def _minutes(old: Objective, new: Objective, page_as: str) -> Iterator[str]:
+    before, after = _forecasts(old, page_as), _forecasts(new, page_as)
     for severity in (s for s in before if s in after):
         for at, was in before[severity].items():
             now = after[severity].get(at, was)
@@ -138,9 +143,9 @@ def _changed(severity: str, at: str, was: int | None, now: int | None) -> str:
     return f"{verb} after {slo.spoken(now)} instead of {slo.spoken(was)} {at}"
 
 
-def _forecasts(objective: BudgetObjective) -> dict[str, dict[str, int | None]]:
+def _forecasts(objective: Objective, page_as: str) -> dict[str, dict[str, int | None]]:
     found = {}
-    for one in slo.expected(objective, slo.ASSUMED_EVENTS):
+    for one in slo.expected(objective, slo.ASSUMED_EVENTS, page_as):
         if one.alert in _FORECAST:
             at = {"at a full outage": one.forecast.full_outage}
             at |= {f"at a burn of {b}": minute for b, minute in one.forecast.at_burn.items()}

@@ -77,6 +77,11 @@ def test_environments_are_compared_one_by_one() -> None:
         "staging", "everyone", None, "pages of staging are now pages, before tickets"
     )
     assert second.text == "99.99% has to be good instead of 99.9%"
+    lower = replace(staging, objectives=(replace(sla.budgets[0], target=Decimal("0.99")),))
+    assert [one.text for one in changes(old, replace(sla, environments=(prod, lower)))] == [
+        "99% has to be good instead of 99.9%",
+        "opens a ticket after 11m instead of 1m at a full outage",
+    ]
     gone = changes(old, replace(sla, environments=(prod,)))
     assert [one.text for one in gone] == [
         "environment staging: is gone, and all its alerts",
