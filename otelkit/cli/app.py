@@ -18,6 +18,8 @@ except ImportError:  # a service may have installed otelkit alone
 from otelkit.cli import (
     check,
     collect,
+    diff,
+    explain,
     gate,
     generate,
     import_,
@@ -43,6 +45,8 @@ app.command("init", epilog=init.EXAMPLE)(init.init)
 app.command("check", epilog=check.EXAMPLE)(check.check)
 app.command("generate", epilog=generate.EXAMPLE)(generate.generate)
 app.command("prove", epilog=prove.EXAMPLE)(prove.prove)
+app.command("explain", epilog=explain.EXAMPLE)(explain.explain)
+app.command("diff", epilog=diff.EXAMPLE)(diff.diff)
 app.command("gate", epilog=gate.EXAMPLE)(gate.gate)
 app.command("collect", epilog=collect.EXAMPLE)(collect.collect)
 app.command("order", epilog=order.EXAMPLE)(order.order)

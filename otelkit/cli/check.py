@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from otelkit import spec
 from otelkit.cli.output import FAILED, Json, SlaFile, Stop, note, plural, print_json
 from otelkit.errors import Problem, SpecError
-from otelkit.model import Sla
+
+if TYPE_CHECKING:
+    from otelkit.model import Sla
 
 EXAMPLE: Final = "Example: otelkit check sla.yaml"
 

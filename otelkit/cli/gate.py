@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from otelkit import slo, spec
+from otelkit import spec
 from otelkit.cli.output import NO, UNKNOWN, Json, SlaFile, Stop, note, print_json
 from otelkit.errors import ConfigError
-from otelkit.model import Availability, BudgetObjective, Latency, Sla
 
 if TYPE_CHECKING:
+    from otelkit.model import BudgetObjective, Sla
     from otelkit.verify.gate import Finding
 
 EXAMPLE: Final = "Example: otelkit gate sla.yaml --prometheus http://prometheus:9090 && deploy"
@@ -95,6 +95,8 @@ def _chosen(
 
 
 def _of(objective: BudgetObjective) -> str | None:
+    from otelkit.model import Availability, Latency
+
     if isinstance(objective, (Availability, Latency)):
         return objective.service.name
     return None
@@ -121,6 +123,8 @@ def _say(verdict: str, limit: Decimal, told: Sequence[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from otelkit import slo
 
     colours = {"yes": "green", "no": "red", "unknown": "yellow"}
     table = Table("objective", "environment", "budget left", "release")

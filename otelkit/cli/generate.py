@@ -14,6 +14,7 @@ from otelkit.generate.form import Form
 
 if TYPE_CHECKING:
     from otelkit.generate import writer
+    from otelkit.model import Sla
 
 EXAMPLE: Final = "Example: otelkit generate sla.yaml -o deploy   (in CI: the same with --check)"
 
@@ -27,6 +28,17 @@ Stack = Annotated[
     bool,
     typer.Option("--stack", help="Also a whole prometheus.yml and alertmanager.yml of their own."),
 ]
+MaxSamples = Annotated[
+    int | None,
+    typer.Option(
+        "--max-samples",
+        min=0,
+        metavar="N",
+        help="Refuse rules that read more samples in one evaluation; `explain` shows what each "
+        "objective reads.",
+    ),
+]
+_DEAREST: Final = 5
 
 
 Format = Annotated[
@@ -39,6 +51,7 @@ def generate(
     output: Folder,
     check: Check = False,
     stack: Stack = False,
+    max_samples: MaxSamples = None,
     form: Format = Form.PROMETHEUS,
     as_json: Json = False,
 ) -> None:
@@ -55,6 +68,8 @@ def generate(
             "leave out one of --stack and --format prometheus-operator"
         )
     found = spec.load(sla)
+    if max_samples is not None:
+        _refuse_dearer(found, max_samples)
     made = files.files(found, sla.name, whole_stack=stack, form=form)
     act = writer.compare if check else writer.write
     changes = act(made, output, found.system)
@@ -73,6 +88,22 @@ def generate(
         _say(changes, output, len(made), check=check)
     if check and changes:
         raise Stop(NO)
+
+
+def _refuse_dearer(sla: Sla, most: int) -> None:
+    from otelkit.generate.cost import ASSUMED, costs
+
+    found = costs(sla)
+    samples = sum(cost.samples for cost in found)
+    if samples <= most:
+        return
+    dearest = sorted(found, key=lambda cost: cost.samples, reverse=True)[:_DEAREST]
+    named = ", ".join(f"{cost.name} {cost.samples:,}" for cost in dearest)
+    raise ConfigError(
+        f"the rules read {samples:,} samples in one evaluation, and --max-samples allows {most:,}; "
+        f"the dearest are {named} ({ASSUMED}). Nothing was written; shorten their windows, take "
+        "objectives out, or allow more"
+    )
 
 
 def _say(changes: writer.Changes, folder: Path, count: int, *, check: bool) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from otelkit import names
 from otelkit.generate.files import rule_files
 from otelkit.generate.rule import Recording
 from otelkit.generate.scope import environment_of
@@ -58,6 +59,12 @@ class Assumed:
     def groups(self, labels: int) -> int:
         return int(self.values**labels)
 
+    def __str__(self) -> str:
+        return (
+            f"assuming {self.series_each} series a selector, scraped every "
+            f"{self.scrape.total_seconds():.0f} s"
+        )
+
 
 ASSUMED: Final = Assumed()
 
@@ -74,6 +81,13 @@ class Cost:
     objective: str | None
     series: int
     samples: int
+
+    @property
+    def name(self) -> str:
+        """What people call it: the environment only where the file names it."""
+        name = self.objective or "(all)"
+        known = self.environment == names.DEFAULT_ENVIRONMENT
+        return name if known else f"{self.environment}.{name}"
 
 
 def costs(sla: Sla, assumed: Assumed = ASSUMED) -> tuple[Cost, ...]:

@@ -5,6 +5,7 @@ budget it takes to fire, :mod:`.feasibility` what of a policy does not suit its 
 :mod:`.forecast` after how many minutes an alert fires and is over.
 """
 
+from otelkit.slo.expected import ASSUMED_EVENTS, Expected, events_a_minute, expected
 from otelkit.slo.feasibility import reservations
 from otelkit.slo.forecast import (
     BURNS,
@@ -15,7 +16,7 @@ from otelkit.slo.forecast import (
     failures_allowed,
     forecast,
 )
-from otelkit.slo.numbers import HOUR, MINUTE, percent, plain, promql_duration, rounded
+from otelkit.slo.numbers import HOUR, MINUTE, percent, plain, promql_duration, rounded, spoken
 from otelkit.slo.tiers import (
     LONG_WINDOWS,
     LOWEST_TARGET,
@@ -28,6 +29,7 @@ from otelkit.slo.tiers import (
 )
 
 __all__ = [
+    "ASSUMED_EVENTS",
     "BURNS",
     "HOUR",
     "LONG_WINDOWS",
@@ -36,11 +38,14 @@ __all__ = [
     "MIN_BAD_EVENTS",
     "OUTAGE_BAD_EVENTS",
     "OUTAGE_SHARE",
+    "Expected",
     "Fires",
     "Forecast",
     "Tier",
     "breaches_alert",
     "burn_alert",
+    "events_a_minute",
+    "expected",
     "failures_allowed",
     "forecast",
     "of_severity",
@@ -49,5 +54,6 @@ __all__ = [
     "promql_duration",
     "reservations",
     "rounded",
+    "spoken",
     "tiers",
 ]

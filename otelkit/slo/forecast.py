@@ -64,7 +64,11 @@ def burn_alert(objective: BudgetObjective, severity: str) -> Fires:
             _burns(incident, minute, tier, error, budget, policy.min_bad_events) for tier in chosen
         ):
             return True
-        return severity == names.SEVERITY_PAGE and bool(chosen) and _is_out(incident, minute)
+        return (
+            severity == names.SEVERITY_PAGE
+            and bool(chosen)
+            and _is_out(incident, minute, policy.min_bad_events)
+        )
 
     return fires
 
@@ -86,11 +90,11 @@ def _burns(
     )
 
 
-def _is_out(incident: Incident, minute: int) -> bool:
+def _is_out(incident: Incident, minute: int, least: int) -> bool:
     bad = incident.bad_within(_HALF_HOUR, minute)
-    return bad > OUTAGE_BAD_EVENTS - _HALF and bad > OUTAGE_SHARE * incident.total_within(
-        _HALF_HOUR
-    )
+    return bad > max(
+        OUTAGE_BAD_EVENTS, least
+    ) - _HALF and bad > OUTAGE_SHARE * incident.total_within(_HALF_HOUR)
 
 
 def breaches_alert(threshold: NewBreaches) -> Fires:
@@ -102,6 +106,21 @@ def breaches_alert(threshold: NewBreaches) -> Fires:
         return max(recent, incident.bad_within(threshold.within, minute)) > least
 
     return fires
+
+
+def either(first: Forecast, second: Forecast) -> Forecast:
+    """The forecast of an alert that fires when one of two does."""
+    burns = {*first.at_burn, *second.at_burn}
+    resets = [one.reset for one in (first, second) if one.reset is not None]
+    return Forecast(
+        _sooner(first.full_outage, second.full_outage),
+        {b: _sooner(first.at_burn.get(b), second.at_burn.get(b)) for b in BURNS if b in burns},
+        max(resets, default=None),
+    )
+
+
+def _sooner(*minutes: int | None) -> int | None:
+    return min((minute for minute in minutes if minute is not None), default=None)
 
 
 def forecast(

@@ -33,3 +33,13 @@ def promql_duration(duration: timedelta) -> str:
         if seconds % size == 0 and seconds:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+def spoken(minutes: int | None) -> str:
+    """Minutes as people say them: ``17m``, ``3h39m``, ``1d13h``."""
+    if minutes is None:
+        return "never"
+    hours, rest = divmod(minutes, 60)
+    days, of_day = divmod(hours, 24)
+    parts = ((days, "d"), (of_day, "h"), (0 if days else rest, "m"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0m"

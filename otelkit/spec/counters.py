@@ -97,7 +97,9 @@ def _ratio(text: str) -> str:
         raise ValueError("this is a constant; write an expression that yields the share of good")
     if isinstance(parsed, promql_parser.MatrixSelector):
         raise ValueError("this is a range; write an expression that yields the share of good")
-    return str(parsed.prettify())
+    # As it was written: the parser does not print every subquery as it read it. A comment at the
+    # end must not swallow what rules put around it.
+    return f"{text}\n" if "#" in text else text
 
 
 # --- doubts --------------------------------------------------------------------------------

@@ -22,8 +22,10 @@ from shop.waiting import until
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "examples" / "shop" / "sla.yaml"
 OTELKIT = Path(sys.executable).with_name("otelkit")
-COMMANDS = ("init", "check", "generate", "prove", "collect", "order", "orders overdue", "schema",
-            "import sloth", "import openslo")  # fmt: skip
+COMMANDS = (
+    "init", "check", "generate", "prove", "explain", "diff", "gate", "import sloth",
+    "import openslo", "collect", "order", "orders overdue", "schema",
+)  # fmt: skip
 FIVE = """\
 version: 1
 system: my shop
@@ -71,7 +73,7 @@ def broken(tmp_path: Path) -> Path:
         ("", "Usage: otelkit"),
         ("nope", "No such command 'nope'"),
         ("--nope", "No such option: --nope"),
-        ("gate --nope", "No such command 'gate'"),
+        ("gate --nope", "No such option: --nope"),
         ("generate --nope", "No such option: --nope"),
         ("generate x.yaml", "Missing option '--output'"),
         ("check", "Missing argument 'SLA'"),

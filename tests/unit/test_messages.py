@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 import otelkit.spec
 from otelkit import spec
 from otelkit.errors import SpecError
+from otelkit.spec import document
+from otelkit.spec.document import DocumentError
 
 DATA = Path(__file__).parent / "data"
 PACKAGE = Path(otelkit.spec.__file__).parent
@@ -50,6 +53,11 @@ TEXTS = (
 """Documents that are broken as a whole."""
 
 
+_DOUBLING = (f"{c}: &{c} [{', '.join([f'*{p}'] * 9)}]" for p, c in pairwise("abcdefghi"))
+FOREIGN_TEXTS = ("a: *nobody", "a: {<<: text}", "\n".join(["a: &a [1]", *_DOUBLING]))
+"""Documents of other makes, in which aliases are allowed."""
+
+
 def test_every_sentence_is_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     reached: set[Site] = set()
 
@@ -72,6 +80,9 @@ def test_every_sentence_is_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         for text in TEXTS:
             with suppress(SpecError):
                 spec.loads(text, "text.yaml")
+        for text in FOREIGN_TEXTS:
+            with suppress(DocumentError):
+                document.parse_all(text)
     finally:
         sys.settrace(before)
     missed = {f"{Path(file).name}:{line}" for file, line in sites() - reached}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from otelkit import slo
-from otelkit.model import AlertPolicy, BudgetShare, NewBreaches, Query, Window
+from otelkit.model import DEFAULT_POLICY, AlertPolicy, BudgetShare, NewBreaches, Query, Window
 
 MONTH = timedelta(days=30)
 
@@ -170,3 +171,19 @@ def test_new_breaches_are_forecast_from_the_orders_a_minute() -> None:
 def test_a_period_allows_whole_failures() -> None:
     assert slo.failures_allowed(Decimal("0.999"), MONTH, Decimal(60)) == 2592
     assert slo.failures_allowed(Decimal("0.999"), timedelta(days=7), Decimal("0.1")) == 1
+
+
+def test_where_pages_are_tickets_both_are_one_alert() -> None:
+    page, ticket = slo.expected(objective("0.999"), Decimal(60))
+    (both,) = slo.expected(objective("0.999"), Decimal(60), page_as="ticket")
+    assert (both.alert, both.severity) == (ticket.alert, "ticket")
+    assert both.forecast.full_outage == page.forecast.full_outage
+    assert both.forecast.at_burn == {Decimal(10): 219, Decimal(2): 2222}
+    assert both.forecast.reset == ticket.forecast.reset == 362
+
+
+def test_no_clause_pages_before_the_bad_events_that_the_policy_asks_for() -> None:
+    """At 1 event in two minutes 20 stand in the mean of an hour at minute 42."""
+    many = replace(objective("0.999"), policy=replace(DEFAULT_POLICY, min_bad_events=20))
+    fires = slo.burn_alert(many, "page")
+    assert slo.forecast(fires, Decimal("0.999"), Decimal("0.5")).full_outage == 42
