@@ -10,7 +10,8 @@ the package is not repeated here:
 - Not on fewer bad events than the policy's least number, not while the window as a whole keeps
   pace with the budget, and only while it still burns: a twelfth of the share within a twelfth of
   the window, or faster than the share's own pace when events were last seen, at most an hour ago.
-- Ten bad events that make up more than four fifths of half an hour page in any case.
+- Ten bad events (or the policy's least number, if that is more) page in any case when they make up
+  more than four fifths of half an hour.
 
 A minute of the record shows the events of its last five minutes. A window of up to six hours is
 the mean of these, a longer one the sum of what stood on record at its full hours.
@@ -125,7 +126,7 @@ def _alerting(
 ) -> Iterator[str]:
     for severity, wanted in shares.items():
         spent = any(_spends(promise, record, budget, now, *share) for share in wanted)
-        if spent or (severity == PAGE and wanted and _is_out(record, now)):
+        if spent or (severity == PAGE and wanted and _is_out(promise, record, now)):
             yield severity
 
 
@@ -157,6 +158,6 @@ def _last_burn(record: Record, short: int, now: int) -> float:
     return 0
 
 
-def _is_out(record: Record, now: int) -> bool:
+def _is_out(promise: Promise, record: Record, now: int) -> bool:
     bad = record.bad(30, now)
-    return bad >= 9.5 and bad > 0.8 * record.all(30, now)
+    return bad >= max(10, promise.least) - 0.5 and bad > 0.8 * record.all(30, now)
