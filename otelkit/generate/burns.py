@@ -7,13 +7,15 @@ may not, are reckoned by :mod:`.course`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
 from otelkit import names, slo
 from otelkit.generate.alerts import labels_of
-from otelkit.generate.course import Course, Reckoning, Stretch
+from otelkit.generate.course import Course, Reckoning, Recorded, Stretch
 from otelkit.generate.proof import Expect, Series, Test, fires, silent
+from otelkit.generate.rule import matchers
 from otelkit.generate.scope import identity
 from otelkit.model import BudgetObjective, Sla
 
@@ -28,6 +30,7 @@ def tests(sla: Sla, objective: BudgetObjective) -> Iterator[Test]:
     """The tests of one objective's burn alerts."""
     for what, course in _courses(objective):
         yield _test(sla, objective, what, course)
+    yield _apart(sla, objective)
 
 
 def _courses(objective: BudgetObjective) -> Iterator[tuple[str, Course]]:
@@ -79,16 +82,32 @@ def _fading(bad: int) -> Iterator[Stretch]:
 
 def _test(sla: Sla, objective: BudgetObjective, what: str, course: Course) -> Test:
     labels = identity(sla, objective.name) | _each(objective)
-    recorded = (
-        (names.BAD, course.bad),
-        (names.TOTAL, course.total),
-        (names.GOOD, course.good),
-    )
     return Test(
         f"{objective.name}: {what}",
-        tuple(Series(f"{prefix}5m", labels, series.notation()) for prefix, series in recorded),
+        tuple(
+            Series(f"{prefix}5m", labels, series.notation()) for prefix, series in _recorded(course)
+        ),
         tuple(_expected(sla, objective, course)),
     )
+
+
+def _recorded(course: Course) -> tuple[tuple[str, Recorded], ...]:
+    return (names.BAD, course.bad), (names.TOTAL, course.total), (names.GOOD, course.good)
+
+
+def _apart(sla: Sla, objective: BudgetObjective) -> Test:
+    """All fails around it, and only the objective's own events count."""
+    own = identity(sla, objective.name)
+    well = _test(sla, objective, "what fails elsewhere is none of its events", Course(_well(15)))
+    outage = Course(Stretch(15, _RATE, _RATE))
+    others = (
+        Series(f"{prefix}5m", own | {name: "another"} | _each(objective), series.notation())
+        for name in own
+        for prefix, series in _recorded(outage)
+    )
+    target = {"__name__": names.TARGET, **own, **_each(objective)}
+    value = Expect(names.TARGET + matchers(own), 15, ((target, float(objective.target)),))
+    return replace(well, series=(*well.series, *others), expressions=(*well.expressions, value))
 
 
 def _each(objective: BudgetObjective) -> dict[str, str]:
