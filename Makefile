@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo check test bench soak generate constraints clean
+.PHONY: demo check test bench soak generate scenarios constraints clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo
@@ -41,6 +41,10 @@ soak: $(VENV)/servers
 generate: $(VENV)/dev
 	$(BIN)/otelkit generate examples/shop/sla.yaml -o .
 	$(BIN)/python docs/reference.py
+
+# docs/scenarios.md: when otelkit's rules fire, and when the classic ones do. Some two minutes.
+scenarios: $(VENV)/servers
+	PYTHONPATH=examples:tests $(BIN)/python tests/scenarios.py
 
 # Resolves every dependency anew, to the newest versions that pyproject.toml allows.
 constraints:

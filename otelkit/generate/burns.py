@@ -1,151 +1,135 @@
-"""Proofs of budgets: which burn pages, which opens a ticket, and which alarms nobody."""
+"""Proofs of budgets: which burn pages, which opens a ticket, and which alarms nobody.
+
+Each test is a course of events; the minutes in which an alert has to fire, and those in which it
+may not, are reckoned by :mod:`.course`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
-from decimal import ROUND_CEILING, Decimal
+from dataclasses import replace
+from fractions import Fraction
 from typing import Final
 
-from otelkit import names
+from otelkit import names, slo
 from otelkit.generate.alerts import labels_of
-from otelkit.generate.proof import Series, Test, fires, silent
+from otelkit.generate.course import Course, Reckoning, Recorded, Stretch
+from otelkit.generate.proof import Expect, Series, Test, fires, silent
+from otelkit.generate.rule import matchers
 from otelkit.generate.scope import identity
-from otelkit.model import BudgetObjective, Objective, Sla
+from otelkit.model import BudgetObjective, Sla
 
-_RATE: Final = 3000
-"""Events in five minutes; enough that no gate on few events stands in the way."""
-_HEALTHY: Final = 120
-"""Minutes of good traffic before something happens: two whole hours on record."""
-_PAGE_WITHIN: Final = 20
-"""Minutes: a quarter of the first page's hour, and the five that a recording holds."""
-_RESET_WITHIN: Final = 65
-"""Minutes after recovery. The longest short window of a page is half an hour, and the last known
-burn rate counts for one hour where no traffic follows."""
-_MINUTE: Final = timedelta(minutes=1)
-_HOUR: Final = timedelta(hours=1)
+_RATE: Final = 60_000
+"""Events a minute; so many that a share of them is a whole number but for a thousandth."""
+_HEALTHY: Final = Stretch(125, _RATE)
+"""Good traffic before something happens: two whole hours on record, and a bit of the next."""
+_HOURS: Final = {"1h": 1, "6h": 6, "1d": 24, "3d": 72}
 
 
 def tests(sla: Sla, objective: BudgetObjective) -> Iterator[Test]:
     """The tests of one objective's burn alerts."""
-    yield _outage_pages(sla, objective)
-    yield _quiet_outage_pages(sla, objective)
-    yield _share_pages(sla, objective)
-    yield _long_outage_tickets(sla, objective)
-    yield _one_failure_is_silent(sla, objective)
+    for what, course in _courses(objective):
+        yield _test(sla, objective, what, course)
+    yield _apart(sla, objective)
 
 
-def _recorded(
-    sla: Sla, objective: Objective, bad: str, total: str, good: str
-) -> tuple[Series, ...]:
-    labels = identity(sla, objective.name)
-    return (
-        Series(f"{names.BAD}5m", labels, bad),
-        Series(f"{names.TOTAL}5m", labels, total),
-        Series(f"{names.GOOD}5m", labels, good),
+def _courses(objective: BudgetObjective) -> Iterator[tuple[str, Course]]:
+    yield "an outage of 30 minutes", Course(_HEALTHY, Stretch(30, _RATE, _RATE), _well(100))
+    yield "an outage at a quiet hour", Course(_HEALTHY, Stretch(45, 2, 2), Stretch(45, 2))
+    yield "an outage that ends all traffic", Course(_HEALTHY, Stretch(5, _RATE, _RATE), _none(110))
+    yield "no traffic at all", Course(_none(90))
+    yield "a lone failure at 10 requests an hour", Course(*_rare(30), Stretch(1, 1, 1), *_rare(10))
+    yield (
+        "10 requests an hour, then all of them fail",
+        Course(*_rare(20), *_rare(15, bad=1)),
     )
+    yield "nights that fail half of little", Course(_HEALTHY, Stretch(120, 2, 1), _well(60))
+    for tier in slo.tiers(objective.target, objective.window.length, objective.policy):
+        yield from _line(objective, tier)
 
 
-def _outage(sla: Sla, objective: Objective, minutes: int, after: int) -> tuple[Series, ...]:
-    """Healthy for two hours, then nothing but failures, then healthy again."""
-    up, down, again = _HEALTHY, minutes - 1, after
-    return _recorded(
-        sla,
-        objective,
-        bad=f"0x{up} {_RATE}x{down} 0x{again}",
-        total=f"{_RATE}x{up} {_RATE}x{down} {_RATE}x{again}",
-        good=f"{_RATE}x{up} 0x{down} {_RATE}x{again}",
-    )
+def _well(minutes: int) -> Stretch:
+    return Stretch(minutes, _RATE)
 
 
-def _outage_pages(sla: Sla, objective: BudgetObjective) -> Test:
-    labels = labels_of(sla, objective, names.SEVERITY_PAGE)
-    alert, lasts = names.ALERT_ERROR_BUDGET_BURN, 30
+def _none(minutes: int) -> Stretch:
+    return Stretch(minutes, 0)
+
+
+def _rare(times: int, bad: int = 0) -> list[Stretch]:
+    return [Stretch(5, 0), Stretch(1, 1, bad)] * times
+
+
+def _line(objective: BudgetObjective, tier: slo.Tier) -> Iterator[tuple[str, Course]]:
+    """A share of the budget, spent within half of the window, or as soon as three fifths bad do."""
+    period = int(objective.window.length / slo.MINUTE)
+    spends = Fraction(tier.share) * Fraction(1 - objective.target) * period
+    half = min(30 * _HOURS[tier.long], 180)
+    lasts = max(half, int(spends / Fraction(3, 5)) + 1)
+    for word, part in (("just under", Fraction(95, 100)), ("just over", Fraction(105, 100))):
+        bad = int(spends * part / lasts * _RATE)
+        yield (
+            f"{word} {slo.percent(tier.share)} of the budget within {tier.long}",
+            Course(_HEALTHY, Stretch(lasts, _RATE, bad), *_fading(bad), _well(40)),
+        )
+
+
+def _fading(bad: int) -> Iterator[Stretch]:
+    """It mends little by little, in thrice the traffic and then in a third."""
+    for total in (_RATE * 3, _RATE // 3):
+        yield from (Stretch(2, total, min(total, bad * left // 12)) for left in range(11, 0, -1))
+
+
+def _test(sla: Sla, objective: BudgetObjective, what: str, course: Course) -> Test:
+    labels = identity(sla, objective.name) | _each(objective)
     return Test(
-        f"{objective.name}: an outage of {lasts} minutes pages, and the page ends",
-        _outage(sla, objective, lasts, _RESET_WITHIN + 5),
-        (
-            silent(alert, labels, _HEALTHY),
-            fires(alert, labels, _HEALTHY + _PAGE_WITHIN),
-            fires(alert, labels, _HEALTHY + lasts),
-            silent(alert, labels, _HEALTHY + lasts + _RESET_WITHIN),
+        f"{objective.name}: {what}",
+        tuple(
+            Series(f"{prefix}5m", labels, series.notation()) for prefix, series in _recorded(course)
         ),
+        tuple(_expected(sla, objective, course)),
     )
 
 
-def _quiet_outage_pages(sla: Sla, objective: BudgetObjective) -> Test:
-    """At night nothing works; that few events are a small share of the budget hides it not."""
-    labels, alert = labels_of(sla, objective, names.SEVERITY_PAGE), names.ALERT_ERROR_BUDGET_BURN
-    day, night, after = _HEALTHY, _RATE // 300, 40  # half an hour of night, and a recording's five
-    return Test(
-        f"{objective.name}: an outage at a quiet hour pages",
-        _recorded(
-            sla,
-            objective,
-            bad=f"0x{day} {night}x{after}",
-            total=f"{_RATE}x{day} {night}x{after}",
-            good=f"{_RATE}x{day} 0x{after}",
-        ),
-        (silent(alert, labels, day), fires(alert, labels, day + after)),
+def _recorded(course: Course) -> tuple[tuple[str, Recorded], ...]:
+    return (names.BAD, course.bad), (names.TOTAL, course.total), (names.GOOD, course.good)
+
+
+def _apart(sla: Sla, objective: BudgetObjective) -> Test:
+    """All fails around it, and only the objective's own events count."""
+    own = identity(sla, objective.name)
+    well = _test(sla, objective, "what fails elsewhere is none of its events", Course(_well(15)))
+    outage = Course(Stretch(15, _RATE, _RATE))
+    others = (
+        Series(f"{prefix}5m", own | {name: "another"} | _each(objective), series.notation())
+        for name in own
+        for prefix, series in _recorded(outage)
     )
+    target = {"__name__": names.TARGET, **own, **_each(objective)}
+    value = Expect(names.TARGET + matchers(own), 15, ((target, float(objective.target)),))
+    return replace(well, series=(*well.series, *others), expressions=(*well.expressions, value))
 
 
-def _share_pages(sla: Sla, objective: BudgetObjective) -> Test:
-    """A fiftieth of the budget within an hour pages, and a twentieth part less does not.
-
-    A low objective pages on what a full outage of a quarter of an hour spends, if that is less.
-    At most 60 % of the events are bad meanwhile, so no clause about outages has a part in it.
-    """
-    budget = (1 - objective.target) * Decimal(objective.window.length / _HOUR)
-    spent = min(budget / 50, Decimal("0.25")) * 12
-    rate = max(_RATE, int(100 / spent))  # a high objective's share has to be more than two events
-    enough = spent * rate
-    lasts = 5 * max(1, int((enough * 2 / rate).to_integral_value(ROUND_CEILING)))
-    few, many = (f"{enough * 5 / lasts * part:.4f}" for part in (Decimal("0.95"), Decimal("1.05")))
-    apart = 75  # the few have left the hour when the many come
-    end_few = _HEALTHY + lasts
-    end_many = end_few + apart + lasts
-    bad = f"0x{_HEALTHY} {few}x{lasts - 1} 0x{apart - 1} {many}x{lasts - 1} 0x5"
-    minutes = end_many + 5
-    labels, alert = labels_of(sla, objective, names.SEVERITY_PAGE), names.ALERT_ERROR_BUDGET_BURN
-    return Test(
-        f"{objective.name}: a fiftieth of the budget within an hour pages, a little less does not",
-        _recorded(sla, objective, bad, f"{rate}x{minutes}", f"{rate}x{minutes}"),
-        (
-            silent(alert, labels, end_few),
-            silent(alert, labels, end_few + 5),
-            fires(alert, labels, end_many),
-        ),
-    )
+def _each(objective: BudgetObjective) -> dict[str, str]:
+    """The labels of one of the budgets, where an objective has several."""
+    return dict.fromkeys(objective.by, "proof")
 
 
-def _long_outage_tickets(sla: Sla, objective: BudgetObjective) -> Test:
-    """A tenth of the budget opens a ticket; a young objective shows it in the next whole hour."""
-    budget = (1 - objective.target) * Decimal(objective.window.length / _MINUTE)
-    tenth = int((budget / 10).to_integral_value(ROUND_CEILING))
-    lasts = min(tenth, 18 * 60) + 65
-    labels = labels_of(sla, objective, names.SEVERITY_TICKET)
-    alert = names.ALERT_ERROR_BUDGET_BURN
-    return Test(
-        f"{objective.name}: a tenth of the budget opens a ticket",
-        _outage(sla, objective, lasts, 5),
-        (silent(alert, labels, _HEALTHY), fires(alert, labels, _HEALTHY + lasts)),
-    )
+def _expected(sla: Sla, objective: BudgetObjective, course: Course) -> Iterator[Expect]:
+    """Firing from its first minute to its last, silent in the minutes beside them."""
+    reckoned = Reckoning(objective, course)
+    firing: dict[str, frozenset[int]] = {}
+    for severity in (names.SEVERITY_PAGE, names.SEVERITY_TICKET):
+        here = labels_of(sla, objective, severity)["severity"]  # a page may be a ticket here
+        firing[here] = firing.get(here, frozenset()) | reckoned.firing(severity)
+    for severity, minutes in firing.items():
+        labels = labels_of(sla, objective, severity) | {"severity": severity} | _each(objective)
+        for minute in _telling(minutes, course.length):
+            expect = fires if minute in minutes else silent
+            yield expect(names.ALERT_ERROR_BUDGET_BURN, labels, minute)
 
 
-def _one_failure_is_silent(sla: Sla, objective: BudgetObjective) -> Test:
-    """One failure among twelve requests an hour alarms nobody: at night that is all the traffic."""
-    labels = identity(sla, objective.name)
-    alert = names.ALERT_ERROR_BUDGET_BURN
-    after = 60
-    return Test(
-        f"{objective.name}: a lone failure in quiet traffic alarms nobody",
-        _recorded(
-            sla,
-            objective,
-            bad=f"0x{_HEALTHY} 1x4 0x{after}",
-            total=f"1x{_HEALTHY} 1x4 1x{after}",
-            good=f"1x{_HEALTHY} 0x4 1x{after}",
-        ),
-        tuple(silent(alert, labels, _HEALTHY + minute) for minute in (1, 5, 30, 60)),
-    )
+def _telling(firing: frozenset[int], last: int) -> list[int]:
+    """The minutes in which an alert changes, those just before, and two that are far from it."""
+    changes = (m for m in range(1, last + 1) if (m in firing) != (m - 1 in firing))
+    return sorted({minute for m in changes for minute in (m - 1, m)} | {last // 2, last})

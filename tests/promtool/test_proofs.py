@@ -32,7 +32,7 @@ class Mutant:
 
 
 BURN, CLOCK, QUEUE = "api-availability", "manufacturing-on-time", "no-dead-letters"
-FIFTIETH = "a fiftieth of the budget"
+FIFTIETH = " 2% of the budget within 1h"
 OUTAGE = "an outage of 30 minutes"
 MUTANTS = (
     Mutant(BURN, "pages at 4 % of the budget, not 2 %", FIFTIETH, r"> 0\.02 \*", "> 0.04 *"),
@@ -40,10 +40,13 @@ MUTANTS = (
     Mutant(BURN, "compares the other way round", FIFTIETH, r"> 0\.02 \*", "< 0.02 *"),
     Mutant(BURN, "takes 99 % for 99.9 %", FIFTIETH, r"0\.001", "0.01"),
     Mutant(
-        BURN, "wakes people for one failure", "lone", r"\n +and \([^\n]* > 1\.5 or [^\n]* > 1\.5\)"
+        BURN,
+        "wakes people for one failure",
+        "a lone failure",
+        r"\n +and \([^\n]* > 1\.5 or [^\n]* > 1\.5\)",
     ),
     Mutant(BURN, "never asks whether it burns", OUTAGE, r"\n +and \(\n[^\n]*\n[^\n]*\n +\)"),
-    Mutant(BURN, "overlooks the night", "quiet hour", r"\n +or\n +\([^\n]* > 9\.5[^\n]*"),
+    Mutant(BURN, "overlooks the night", "a quiet hour", r"\n +or\n +\([^\n]* > 9\.5[^\n]*"),
     Mutant(BURN, "has no owner", OUTAGE, r'\n +owner: "web"'),
     Mutant(BURN, "has a severity that nobody routes", OUTAGE, '"page"', '"high"'),
     Mutant(CLOCK, "waits for a sixth new breach", "5 new", r"> 4\.5", "> 5.5"),
