@@ -58,16 +58,14 @@ def _observed(function: Callable[P, R], name: str | None, ignore: Errors) -> Cal
 
 
 class _Operation:
-    """An operation's name, and its series, which exist from the first use after ``init``."""
+    """An operation's name, and its series, which exist from ``init`` on."""
 
     def __init__(self, name: str, not_errors: Errors) -> None:
         self.name = name
         self.not_errors = not_errors
         self._bound_to: Telemetry | None = None
         self._success: Histogram | None = None
-        telemetry = runtime.active()
-        if telemetry is not None:
-            self.bind(telemetry)
+        runtime.know(self)
 
     def bind(self, telemetry: Telemetry) -> Histogram:
         """The series of successful calls, looked up once."""
@@ -85,7 +83,6 @@ class _Call:
     def __init__(self, telemetry: Telemetry, operation: _Operation) -> None:
         self._telemetry = telemetry
         self._operation = operation
-        operation.bind(telemetry)
         self.span = telemetry.tracer.start_span(operation.name)
         self.context = trace.set_span_in_context(self.span)
         self._start = perf_counter()

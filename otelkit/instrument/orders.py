@@ -15,12 +15,11 @@ from otelkit import names
 from otelkit.events import MAX_ID_LENGTH, OrderMoved, encode
 from otelkit.instrument import runtime
 from otelkit.instrument.context import OrderInHand, in_hand, taking
+from otelkit.instrument.metrics import INVALID, ORDER_EVENTS, SPOOL_ERROR, SPOOL_FULL
 from otelkit.instrument.publisher import Publisher
 from otelkit.instrument.spool import Spool, SpoolFull
 
 log = logging.getLogger("otelkit.orders")
-
-SIGNAL = "order_events"
 
 
 class Order:
@@ -59,15 +58,16 @@ class Order:
         system. Give both where you have them: they put events in order that arrive out of order.
         Returns once the event is in the spool on disk.
         """
-        telemetry = runtime.active()
-        if telemetry is None or telemetry.events is None:
+        telemetry = runtime.latest()  # after a shutdown, too: the spool outlives the process
+        events = telemetry.events if telemetry is not None else None
+        if events is None:
             runtime.warn_inactive("Order.moved_to", "tells it where events go (events=)")
             return
         try:
-            telemetry.events.say(self._event(status, at, version, telemetry.events.source))
-        except Exception:
-            log.exception("the event that order %s reached %s is lost", self.id, status)
-            telemetry.metrics.drop(SIGNAL, "error")
+            events.say(self._event(status, at, version, events.source))
+        except Exception as error:
+            log.error("the event that order %s reached %r is lost: %r", self.id, status, error)
+            events.drop(ORDER_EVENTS, INVALID)
         trace.get_current_span().add_event(
             "order.moved", {names.ATTR_ORDER_ID: self.id, names.ATTR_ORDER_STAGE: status}
         )
@@ -101,12 +101,12 @@ class EventLog:
     """Where a process says its events: the spool, and the log when the spool cannot take more."""
 
     def __init__(
-        self, source: str, spool: Spool, publisher: Publisher, drop: Callable[[str, str], None]
+        self, source: str, spool: Spool, publisher: Publisher, drop: Callable[[str, str], object]
     ) -> None:
         self.source = source
         self._spool = spool
         self._publisher = publisher
-        self._drop = drop
+        self.drop = drop
 
     def say(self, event: OrderMoved) -> None:
         """Keep an event for delivery; if that fails, the log holds all of it."""
@@ -114,26 +114,39 @@ class EventLog:
         try:
             self._spool.append(body)
         except SpoolFull:
-            self._lost(body, "spool_full")
+            self._lost(body, SPOOL_FULL)
         except (sqlite3.Error, OSError) as error:
-            self._lost(body, "spool_error", error)
+            self._lost(body, SPOOL_ERROR, error)
         else:
             self._publisher.notify()
 
     def _lost(self, body: bytes, reason: str, error: Exception | None = None) -> None:
         why = f" ({error})" if error else ""
         log.error("order event not spooled, %s%s: %s", reason, why, body.decode())
-        self._drop(SIGNAL, reason)
+        self.drop(ORDER_EVENTS, reason)
 
     def stop(self, timeout: float) -> bool:
-        """Deliver what can be delivered in so many seconds; the rest stays in the spool."""
+        """Deliver what can be delivered in so many seconds; whether that was everything.
+
+        The rest stays in the spool, and so does what is said later.
+        """
         ended = self._publisher.stop(timeout)
+        try:
+            delivered = ended and len(self._spool) == 0
+        except (sqlite3.Error, OSError):
+            return False
         if ended:
             self._spool.close()
-        return ended
+        return delivered
 
-    def after_fork(self) -> None:
-        self._spool.after_fork()
+    def before_fork(self) -> None:
+        self._spool.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        self._spool.after_fork_in_parent()
+
+    def after_fork_in_child(self) -> None:
+        self._spool.after_fork_in_child()
         self._publisher.after_fork()
 
 

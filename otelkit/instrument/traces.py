@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
 from otelkit.instrument.context import OrderSpanProcessor
+
+Drop = Callable[[int], object]
+"""Is told how many spans or records could not be delivered."""
 
 
 def resource(service: str) -> Resource:
@@ -19,27 +24,34 @@ def resource(service: str) -> Resource:
     return Resource.create({"service.name": service})
 
 
-def provider(service: str, endpoint: str | None) -> tuple[TracerProvider | None, bool]:
-    """The tracer provider of this process, and whether it is ours to shut down.
+def provider(service: str, endpoint: str | None, drop: Drop) -> TracerProvider | None:
+    """A tracer provider for this process, to be shut down by the caller; None if it has one.
 
     One that the service has set up before is adopted and gets the order on its spans; one that
-    is not the SDK's cannot, and is left alone (None).
+    is not the SDK's cannot, and is left alone. ``drop`` hears of spans that were not delivered.
     """
     existing = trace.get_tracer_provider()
     if isinstance(existing, TracerProvider):
         existing.add_span_processor(OrderSpanProcessor())
-        return existing, False
+        return None
     if not isinstance(existing, trace.ProxyTracerProvider):
-        return None, False
+        return None
     ours = TracerProvider(resource=resource(service), shutdown_on_exit=False)
     ours.add_span_processor(OrderSpanProcessor())
     if endpoint is not None:
-        ours.add_span_processor(_exporting(endpoint))
+        ours.add_span_processor(_exporting(endpoint, drop))
     trace.set_tracer_provider(ours)
-    return ours, True
+    return ours
 
 
-def _exporting(endpoint: str) -> BatchSpanProcessor:
+def _exporting(endpoint: str, drop: Drop) -> BatchSpanProcessor:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    return BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces"))
+    class Exporter(OTLPSpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            result = super().export(spans)
+            if result is not SpanExportResult.SUCCESS:
+                drop(len(spans))
+            return result
+
+    return BatchSpanProcessor(Exporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces"))
