@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -26,7 +27,6 @@ from instrument.otlp import OtlpEndpoint
 from otelkit import names
 from otelkit.instrument import pika as pika_instrumentation
 from otelkit.instrument import runtime
-from shop.waiting import until
 
 Init = Callable[..., otelkit.Telemetry]
 
@@ -155,23 +155,20 @@ Event = dict[str, Any]
 
 def take_events(url: str, count: int, seconds: float = 15) -> list[Event]:
     """The first ``count`` order events that arrive in the collector's queue, in its order."""
+    deadline = time.monotonic() + seconds
     taken: list[Event] = []
-
-    def look() -> bool:
-        try:
-            _, _, body = channel.basic_get(names.ORDERS_QUEUE, auto_ack=True)
-        except pika.exceptions.ChannelClosedByBroker as error:
-            raise AssertionError("no process has declared the collector's queue") from error
-        if body is not None:
-            taken.append(json.loads(body))
-        return len(taken) >= count
-
     with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
         channel = connection.channel()
-        channel.queue_declare(
-            names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS
-        )
-        until(look, seconds, interval=0.005)
+        channel.basic_qos(prefetch_count=1)
+        arguments = names.ORDERS_QUEUE_ARGUMENTS
+        channel.queue_declare(names.ORDERS_QUEUE, durable=True, arguments=arguments)
+        for method, _, body in channel.consume(names.ORDERS_QUEUE, inactivity_timeout=0.1):
+            if method is not None:
+                taken.append(json.loads(body))
+                channel.basic_ack(method.delivery_tag)
+            if len(taken) == count or time.monotonic() > deadline:
+                break
+        channel.cancel()
     return taken
 
 
