@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
@@ -44,7 +45,8 @@ def observe(
 
 
 def _observed(function: Callable[P, R], name: str | None, ignore: Errors) -> Callable[P, R]:
-    operation = _Operation(name or function.__qualname__, (*ignore, *_NOT_ERRORS))
+    named = name or str(getattr(function, "__qualname__", type(function).__qualname__))
+    operation = _Operation(named, (*ignore, *_NOT_ERRORS))
     wrap: Callable[[Callable[..., Any], _Operation], Callable[..., Any]]
     if inspect.isasyncgenfunction(function):
         wrap = _async_generator
@@ -94,8 +96,10 @@ class _Call:
             kind = type(error).__qualname__
             series = self._telemetry.metrics.operations.labels(self._operation.name, kind)
             self.span.set_attribute("error.type", kind)
-            self.span.record_exception(error)
-            self.span.set_status(Status(StatusCode.ERROR, str(error)))
+            self.span.set_status(Status(StatusCode.ERROR))
+            with suppress(Exception):  # an error whose text cannot be had is still the caller's
+                self.span.set_status(Status(StatusCode.ERROR, str(error)))
+                self.span.record_exception(error)
         series.observe(seconds)
         self.span.end()
 
@@ -180,7 +184,11 @@ def _stepwise(inner: Generator[Any, Any, Any], ctx: context.Context) -> Generato
             value = yield item
             step = inner.send
         except GeneratorExit:
-            inner.close()
+            token = context.attach(ctx)
+            try:
+                inner.close()
+            finally:
+                context.detach(token)
             raise
         except BaseException as thrown:
             step, value = inner.throw, thrown
