@@ -47,7 +47,8 @@ class Order:
 
     def also_known_as(self, **aliases: str) -> None:
         """Other names of this order by the system that uses them; they travel with later events."""
-        self._aliases |= aliases
+        known = {system: _optional(name) for system, name in aliases.items()}
+        self._aliases |= {system: name for system, name in known.items() if name is not None}
 
     def moved_to(
         self, status: str, *, at: datetime | None = None, version: int | None = None
@@ -66,7 +67,7 @@ class Order:
         try:
             events.say(self._event(status, at, version, events.source))
         except Exception as error:
-            log.error("the event that order %s reached %r is lost: %r", self.id, status, error)
+            log.error("the event that order %s reached %r is lost: %s", self.id, status, error)
             events.drop(ORDER_EVENTS, INVALID)
         trace.get_current_span().add_event(
             "order.moved", {names.ATTR_ORDER_ID: self.id, names.ATTR_ORDER_STAGE: status}
@@ -85,13 +86,13 @@ class Order:
         return OrderMoved(
             source=source,
             id=uuid.uuid4().hex,
-            order_id=self.id,
+            order_id=_required("the order's id", self.id),
             at=at,
-            process=self.process,
-            status=status,
+            process=_required("process", self.process),
+            status=_required("status", status),
             tier=self.tier,
             partner=self.partner,
-            version=version,
+            version=_checked(version),
             aliases=dict(self._aliases),
             traceparent=_traceparent(),
         )
@@ -162,7 +163,7 @@ def order(
 
     Unknown ``tier`` and ``partner`` may be left out; the collector keeps what it knows.
     """
-    known = OrderInHand(str(id)[:MAX_ID_LENGTH], process, tier, partner)
+    known = OrderInHand(_optional(id) or "", process, _optional(tier), _optional(partner))
     with taking(known):
         trace.get_current_span().set_attributes(known.attributes())
         yield Order(known)
@@ -172,6 +173,26 @@ def current_order() -> Order | None:
     """The order that the running code works on: of the block around it, or the message in hand."""
     known = in_hand()
     return None if known is None else Order(known)
+
+
+def _optional(value: object) -> str | None:
+    """A name as an event may hold it; none rather than an empty one."""
+    if value is None:
+        return None
+    # Not `str` of what is a string already: for a member of a str enum that is not its value.
+    return (value if isinstance(value, str) else str(value))[:MAX_ID_LENGTH] or None
+
+
+def _required(what: str, value: object) -> str:
+    if not (isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH):
+        raise ValueError(f"{what} is {value!r:.60}; pass a text of 1 to {MAX_ID_LENGTH} characters")
+    return value
+
+
+def _checked(version: object) -> int | None:
+    if version is None or (isinstance(version, int) and 0 <= version < 2**63):
+        return version
+    raise ValueError(f"version is {version!r:.60}; pass a whole number from 0 to 2**63 - 1")
 
 
 def _traceparent() -> str | None:

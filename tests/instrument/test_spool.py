@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 import otelkit
-from instrument.conftest import Child, Init, StartChild, statuses, take_events
+from instrument.conftest import Child, Event, Init, StartChild, statuses, take_events
 from otelkit import names
 from shop.servers import RabbitMQ, free_port
 from shop.services import Collector
@@ -30,11 +30,14 @@ def say(*numbers):
 """
 
 
-def waiting(spool: Path) -> list[str]:
-    """Statuses of the events in a spool, read as another process reads them."""
+def spooled(spool: Path) -> list[Event]:
+    """The events in a spool, read as another process reads them."""
     with closing(sqlite3.connect(spool / "orders.db")) as db:
-        bodies = [body for (body,) in db.execute("SELECT body FROM events ORDER BY seq")]
-    return statuses([json.loads(body) for body in bodies])
+        return [json.loads(body) for (body,) in db.execute("SELECT body FROM events ORDER BY seq")]
+
+
+def waiting(spool: Path) -> list[str]:
+    return statuses(spooled(spool))
 
 
 def empty(spool: Path) -> bool:
