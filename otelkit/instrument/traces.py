@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
 from otelkit.instrument.context import OrderSpanProcessor
 
+_INSTANCE: Final = "service.instance.id"
 Drop = Callable[[int], object]
 """Is told how many spans or records could not be delivered."""
 
@@ -19,9 +21,12 @@ def resource(service: str) -> Resource:
     """What every span and log line says of its process.
 
     The SDK's random ``service.instance.id`` is left out: Loki makes it a stream for each start of
-    each process.
+    each process. One that ``OTEL_RESOURCE_ATTRIBUTES`` gives stays.
     """
-    return Resource.create({"service.name": service})
+    made = Resource.create({"service.name": service})
+    chosen = OTELResourceDetector().detect().attributes
+    kept = {k: v for k, v in made.attributes.items() if k != _INSTANCE or k in chosen}
+    return Resource(kept, made.schema_url)
 
 
 def provider(service: str, endpoint: str | None, drop: Drop) -> TracerProvider | None:

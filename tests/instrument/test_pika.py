@@ -196,6 +196,7 @@ def test_a_select_connection_publishes_and_consumes_alike(
     )
     loop.ioloop.call_later(10, loop.ioloop.stop)
     loop.ioloop.start()
+    loop.ioloop.close()
     assert [order and order.id for order in handler.orders] == ["A-1"]
     assert sorted(spans()) == ["process parts", "publish parts"]
     assert channel.is_open
