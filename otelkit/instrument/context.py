@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -59,7 +59,10 @@ def taking(order: OrderInHand | None) -> Iterator[None]:
     try:
         yield
     finally:
-        _in_hand.reset(token)
+        # A generator of the service's may end in another context than it began in (a FastAPI
+        # dependency does, in a pool of threads): there is nothing to put back there.
+        with suppress(ValueError):
+            _in_hand.reset(token)
 
 
 def from_headers(headers: Mapping[str, object] | None) -> OrderInHand | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from otelkit import events, names
 from otelkit.errors import MissingExtraError, UnavailableError
-from otelkit.instrument.settings import scheme
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
@@ -25,13 +25,19 @@ class Destination(Protocol):
     def send(self, bodies: Sequence[bytes]) -> None:
         """Return once the other side has all of them for good, else :class:`UnavailableError`."""
 
+    def idle(self) -> None:
+        """There is nothing to send; called every second or so for as long as that lasts."""
+
     def close(self) -> None:
         """Let go of the connection; the next ``send`` makes a new one."""
 
+    def forget(self) -> None:
+        """In a child process: the connection is the parent's, so leave it alone."""
+
 
 def destination(url: str, token: str | None) -> Destination:
-    """The destination at an address. Raises ``ConfigError`` or ``MissingExtraError``."""
-    if scheme(url, ("amqp", "amqps", "http", "https"), "order events").startswith("amqp"):
+    """The destination at an address. Raises ``MissingExtraError``."""
+    if urlsplit(url).scheme.startswith("amqp"):
         try:
             import pika  # noqa: F401
         except ImportError as error:
@@ -73,10 +79,21 @@ class AmqpDestination:
             return
         import pika
 
-        try:
+        with suppress(pika.exceptions.AMQPError, OSError):  # it may be gone already
             channel.connection.close()
+
+    def idle(self) -> None:
+        if self._channel is None:
+            return
+        import pika
+
+        try:
+            self._channel.connection.process_data_events(0)  # answers the broker's heartbeats
         except (pika.exceptions.AMQPError, OSError):
-            return  # it was gone already
+            self.close()
+
+    def forget(self) -> None:
+        self._channel = None
 
     def _open(self) -> BlockingChannel:
         if self._channel is None:
@@ -85,14 +102,14 @@ class AmqpDestination:
             parameters = pika.URLParameters(self._url)
             parameters.socket_timeout = parameters.stack_timeout = _TIMEOUT
             parameters.blocked_connection_timeout = _TIMEOUT
-            channel = pika.BlockingConnection(parameters).channel()
+            # Kept at once, so that `close` finds it when the broker refuses a declaration.
+            self._channel = channel = pika.BlockingConnection(parameters).channel()
             channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
             channel.queue_declare(
                 names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS
             )
             channel.queue_bind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
             channel.confirm_delivery()
-            self._channel = channel
         return self._channel
 
 
@@ -118,6 +135,8 @@ class HttpDestination:
         except (HTTPException, OSError) as error:
             self.close()
             raise UnavailableError(f"the collector did not answer: {_why(error)}") from error
+        if not response.isclosed():
+            self.close()  # the rest of a long answer would stand before the next one
         if not 200 <= response.status < 300:
             raise UnavailableError(f"the collector answered {response.status}: {answer}")
 
@@ -125,6 +144,13 @@ class HttpDestination:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def idle(self) -> None:
+        # A server ends a connection that rests for some seconds; the next batch would fail on it.
+        self.close()
+
+    def forget(self) -> None:
+        self.close()
 
     def _open(self) -> HTTPConnection:
         if self._connection is None:

@@ -29,7 +29,9 @@ class ASGIMiddleware:
     """Wraps an ASGI application: ``app.add_middleware(otelkit.ASGIMiddleware)``.
 
     Routes are templates (``/orders/{id}``), never paths; a request that matches none has an empty
-    route. Methods that HTTP does not know count as ``_OTHER``, by the semantic conventions.
+    route, one to a mounted application the route in there. Methods that HTTP does not know count
+    as ``_OTHER``, by the semantic conventions. The duration ends with the last byte of the answer,
+    not with the background tasks that follow it.
     """
 
     def __init__(self, app: App) -> None:
@@ -54,6 +56,8 @@ class _Request:
         self._telemetry = telemetry
         self._scope = scope
         self._status = _SERVER_ERROR  # unless the application answers
+        self._start = perf_counter()
+        self._answered: float | None = None
         self._method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
 
     async def run(self, app: App, receive: Receive, send: Send) -> None:
@@ -63,26 +67,35 @@ class _Request:
             if message["type"] == "http.response.start":
                 self._status = message["status"]
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                # What the application does after its answer, nobody waits for.
+                self._answered = perf_counter()
 
-        start = perf_counter()
         parent = propagate.extract(self._scope["headers"], getter=_HEADERS)
         tracer = self._telemetry.tracer
         with tracer.start_as_current_span(
             self._method, parent, SpanKind.SERVER, {"http.request.method": self._method}
         ) as span:
+            error_type = ""
             try:
                 await app(self._scope, receive, observed_send)
+            except BaseException as error:
+                error_type = type(error).__qualname__
+                raise
             finally:
-                self._finish(span, perf_counter() - start)
+                self._finish(span, error_type)
 
-    def _finish(self, span: trace.Span, seconds: float) -> None:
+    def _finish(self, span: trace.Span, error_type: str) -> None:
+        seconds = (self._answered or perf_counter()) - self._start
         route = _route(self._scope)
         span.set_attribute("http.response.status_code", self._status)
         if route:
             span.set_attribute("http.route", route)
             span.update_name(f"{self._method} {route}")
-        if self._status >= _SERVER_ERROR:
-            span.set_attribute("error.type", str(self._status))
+        if not error_type and self._status >= _SERVER_ERROR:
+            error_type = str(self._status)
+        if error_type:
+            span.set_attribute("error.type", error_type)
             span.set_status(Status(StatusCode.ERROR))
         self._telemetry.metrics.http.labels(self._method, route, str(self._status)).observe(seconds)
 

@@ -6,16 +6,18 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from opentelemetry import context, trace
 from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExportResult
 
 from otelkit.instrument.context import in_hand
-from otelkit.instrument.traces import resource
+from otelkit.instrument.publisher import PUBLISHER
+from otelkit.instrument.traces import Drop, resource
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 """Attributes that every record has; what a caller passes as ``extra`` is the rest."""
@@ -25,7 +27,7 @@ _SEVERITIES: Final = (
     (logging.WARNING, SeverityNumber.WARN),
     (logging.INFO, SeverityNumber.INFO),
 )
-_ITS_OWN: Final = ("opentelemetry", "urllib3", "requests")
+_ITS_OWN: Final = frozenset({"opentelemetry", "urllib3", "requests"})
 """Loggers of the exporter itself: sending their records would make more of them."""
 
 
@@ -49,10 +51,10 @@ class JsonFormatter(logging.Formatter):
             line["trace_id"] = f"{span.trace_id:032x}"
             line["span_id"] = f"{span.span_id:016x}"
         line |= {name.replace(".", "_"): value for name, value in _order().items()}
-        line |= _extras(record)
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        # An extra that is called like one of ours must not hide it.
+        return json.dumps(line | _extras(record) | line, ensure_ascii=False, default=str)
 
 
 class OtlpHandler(logging.Handler):
@@ -63,7 +65,7 @@ class OtlpHandler(logging.Handler):
         self._provider = provider
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith(_ITS_OWN):
+        if record.name.partition(".")[0] in _ITS_OWN:
             return
         try:
             self._provider.get_logger(record.name).emit(_otlp(record))
@@ -78,12 +80,27 @@ def json_handler(service: str) -> logging.Handler:
     return handler
 
 
-def provider(service: str, endpoint: str) -> LoggerProvider:
-    """A logger provider that exports over OTLP; to be shut down by whoever made it."""
+def not_of_publishing(record: logging.LogRecord) -> bool:
+    """Keeps out what pika logs of otelkit's own connection; the publisher says it in a sentence."""
+    return not (record.threadName == PUBLISHER and record.name.partition(".")[0] == "pika")
+
+
+def provider(service: str, endpoint: str, drop: Drop = lambda _: None) -> LoggerProvider:
+    """A logger provider that exports over OTLP; to be shut down by whoever made it.
+
+    ``drop`` hears of records that were not delivered.
+    """
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 
+    class Exporter(OTLPLogExporter):
+        def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+            result = super().export(batch)
+            if result is not LogRecordExportResult.SUCCESS:
+                drop(len(batch))
+            return result
+
     made = LoggerProvider(resource=resource(service), shutdown_on_exit=False)
-    exporter = OTLPLogExporter(endpoint=f"{endpoint.rstrip('/')}/v1/logs")
+    exporter = Exporter(endpoint=f"{endpoint.rstrip('/')}/v1/logs")
     made.add_log_record_processor(BatchLogRecordProcessor(exporter))
     return made
 

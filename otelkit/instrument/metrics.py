@@ -2,31 +2,66 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from otelkit import names
 
+log = logging.getLogger("otelkit")
+
+ORDER_EVENTS: Final = "order_events"
+SPANS: Final = "spans"
+LOGS: Final = "logs"
+SPOOL_FULL: Final = "spool_full"
+SPOOL_ERROR: Final = "spool_error"
+INVALID: Final = "invalid"
+EXPORT_FAILED: Final = "export_failed"
+_DROPS: Final = (
+    (ORDER_EVENTS, SPOOL_FULL),
+    (ORDER_EVENTS, SPOOL_ERROR),
+    (ORDER_EVENTS, INVALID),
+    (SPANS, EXPORT_FAILED),
+    (LOGS, EXPORT_FAILED),
+)
+"""Signals and reasons of ``otelkit_telemetry_dropped_total``: each series starts at 0."""
+
 
 class ServiceMetrics:
-    """The families that services expose, in one registry."""
+    """The families that services expose, in one registry until they are closed."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.operations = _histogram(names.OPERATION_DURATION, registry)
-        self.http = _histogram(names.HTTP_SERVER_DURATION, registry)
-        self.messages = _histogram(names.MESSAGING_PROCESS_DURATION, registry)
+        self.operations = _histogram(names.OPERATION_DURATION)
+        self.http = _histogram(names.HTTP_SERVER_DURATION)
+        self.messages = _histogram(names.MESSAGING_PROCESS_DURATION)
         dropped = names.TELEMETRY_DROPPED
-        self.dropped = Counter(dropped.name, dropped.help, dropped.labels, registry=registry)
+        self.dropped = Counter(dropped.name, dropped.help, dropped.labels, registry=None)
+        for signal, reason in _DROPS:
+            self.dropped.labels(signal, reason)
+        self._registry = registry
+        families = (self.operations, self.http, self.messages, self.dropped)
+        self._registered = [family for family in families if self._register(family)]
 
-    def drop(self, signal: str, reason: str) -> None:
-        """Count one piece of telemetry that could not be delivered."""
-        self.dropped.labels(signal=signal, reason=reason).inc()
+    def drop(self, signal: str, reason: str, count: int = 1) -> None:
+        """Count telemetry that could not be delivered."""
+        self.dropped.labels(signal, reason).inc(count)
+
+    def close(self) -> None:
+        """Leave the registry, so that a later ``init`` can use it."""
+        while self._registered:
+            self._registry.unregister(self._registered.pop())
+
+    def _register(self, family: Histogram | Counter) -> bool:
+        try:
+            self._registry.register(family)
+        except ValueError as error:
+            log.error("a metric is off: %s; the service goes on without it", error)
+            return False
+        return True
 
 
-def _histogram(metric: names.Metric, registry: CollectorRegistry) -> Histogram:
+def _histogram(metric: names.Metric) -> Histogram:
     return Histogram(
-        metric.name,
-        metric.help,
-        metric.labels,
-        registry=registry,
-        buckets=names.DURATION_BUCKETS,
+        metric.name, metric.help, metric.labels, registry=None, buckets=names.DURATION_BUCKETS
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Final, ParamSpec, TypeVar, cast, overload
 
@@ -44,7 +45,8 @@ def observe(
 
 
 def _observed(function: Callable[P, R], name: str | None, ignore: Errors) -> Callable[P, R]:
-    operation = _Operation(name or function.__qualname__, (*ignore, *_NOT_ERRORS))
+    named = name or str(getattr(function, "__qualname__", type(function).__qualname__))
+    operation = _Operation(named, (*ignore, *_NOT_ERRORS))
     wrap: Callable[[Callable[..., Any], _Operation], Callable[..., Any]]
     if inspect.isasyncgenfunction(function):
         wrap = _async_generator
@@ -58,16 +60,14 @@ def _observed(function: Callable[P, R], name: str | None, ignore: Errors) -> Cal
 
 
 class _Operation:
-    """An operation's name, and its series, which exist from the first use after ``init``."""
+    """An operation's name, and its series, which exist from ``init`` on."""
 
     def __init__(self, name: str, not_errors: Errors) -> None:
         self.name = name
         self.not_errors = not_errors
         self._bound_to: Telemetry | None = None
         self._success: Histogram | None = None
-        telemetry = runtime.active()
-        if telemetry is not None:
-            self.bind(telemetry)
+        runtime.know(self)
 
     def bind(self, telemetry: Telemetry) -> Histogram:
         """The series of successful calls, looked up once."""
@@ -85,7 +85,6 @@ class _Call:
     def __init__(self, telemetry: Telemetry, operation: _Operation) -> None:
         self._telemetry = telemetry
         self._operation = operation
-        operation.bind(telemetry)
         self.span = telemetry.tracer.start_span(operation.name)
         self.context = trace.set_span_in_context(self.span)
         self._start = perf_counter()
@@ -97,8 +96,10 @@ class _Call:
             kind = type(error).__qualname__
             series = self._telemetry.metrics.operations.labels(self._operation.name, kind)
             self.span.set_attribute("error.type", kind)
-            self.span.record_exception(error)
-            self.span.set_status(Status(StatusCode.ERROR, str(error)))
+            self.span.set_status(Status(StatusCode.ERROR))
+            with suppress(Exception):  # an error whose text cannot be had is still the caller's
+                self.span.set_status(Status(StatusCode.ERROR, str(error)))
+                self.span.record_exception(error)
         series.observe(seconds)
         self.span.end()
 
@@ -183,7 +184,11 @@ def _stepwise(inner: Generator[Any, Any, Any], ctx: context.Context) -> Generato
             value = yield item
             step = inner.send
         except GeneratorExit:
-            inner.close()
+            token = context.attach(ctx)
+            try:
+                inner.close()
+            finally:
+                context.detach(token)
             raise
         except BaseException as thrown:
             step, value = inner.throw, thrown

@@ -15,12 +15,11 @@ from otelkit import names
 from otelkit.events import MAX_ID_LENGTH, OrderMoved, encode
 from otelkit.instrument import runtime
 from otelkit.instrument.context import OrderInHand, in_hand, taking
+from otelkit.instrument.metrics import INVALID, ORDER_EVENTS, SPOOL_ERROR, SPOOL_FULL
 from otelkit.instrument.publisher import Publisher
 from otelkit.instrument.spool import Spool, SpoolFull
 
 log = logging.getLogger("otelkit.orders")
-
-SIGNAL = "order_events"
 
 
 class Order:
@@ -48,7 +47,8 @@ class Order:
 
     def also_known_as(self, **aliases: str) -> None:
         """Other names of this order by the system that uses them; they travel with later events."""
-        self._aliases |= aliases
+        known = {system: _optional(name) for system, name in aliases.items()}
+        self._aliases |= {system: name for system, name in known.items() if name is not None}
 
     def moved_to(
         self, status: str, *, at: datetime | None = None, version: int | None = None
@@ -59,15 +59,16 @@ class Order:
         system. Give both where you have them: they put events in order that arrive out of order.
         Returns once the event is in the spool on disk.
         """
-        telemetry = runtime.active()
-        if telemetry is None or telemetry.events is None:
+        telemetry = runtime.latest()  # after a shutdown, too: the spool outlives the process
+        events = telemetry.events if telemetry is not None else None
+        if events is None:
             runtime.warn_inactive("Order.moved_to", "tells it where events go (events=)")
             return
         try:
-            telemetry.events.say(self._event(status, at, version, telemetry.events.source))
-        except Exception:
-            log.exception("the event that order %s reached %s is lost", self.id, status)
-            telemetry.metrics.drop(SIGNAL, "error")
+            events.say(self._event(status, at, version, events.source))
+        except Exception as error:
+            log.error("the event that order %s reached %r is lost: %s", self.id, status, error)
+            events.drop(ORDER_EVENTS, INVALID)
         trace.get_current_span().add_event(
             "order.moved", {names.ATTR_ORDER_ID: self.id, names.ATTR_ORDER_STAGE: status}
         )
@@ -85,13 +86,13 @@ class Order:
         return OrderMoved(
             source=source,
             id=uuid.uuid4().hex,
-            order_id=self.id,
+            order_id=_required("the order's id", self.id),
             at=at,
-            process=self.process,
-            status=status,
+            process=_required("process", self.process),
+            status=_required("status", status),
             tier=self.tier,
             partner=self.partner,
-            version=version,
+            version=_checked(version),
             aliases=dict(self._aliases),
             traceparent=_traceparent(),
         )
@@ -101,12 +102,12 @@ class EventLog:
     """Where a process says its events: the spool, and the log when the spool cannot take more."""
 
     def __init__(
-        self, source: str, spool: Spool, publisher: Publisher, drop: Callable[[str, str], None]
+        self, source: str, spool: Spool, publisher: Publisher, drop: Callable[[str, str], object]
     ) -> None:
         self.source = source
         self._spool = spool
         self._publisher = publisher
-        self._drop = drop
+        self.drop = drop
 
     def say(self, event: OrderMoved) -> None:
         """Keep an event for delivery; if that fails, the log holds all of it."""
@@ -114,26 +115,39 @@ class EventLog:
         try:
             self._spool.append(body)
         except SpoolFull:
-            self._lost(body, "spool_full")
+            self._lost(body, SPOOL_FULL)
         except (sqlite3.Error, OSError) as error:
-            self._lost(body, "spool_error", error)
+            self._lost(body, SPOOL_ERROR, error)
         else:
             self._publisher.notify()
 
     def _lost(self, body: bytes, reason: str, error: Exception | None = None) -> None:
         why = f" ({error})" if error else ""
         log.error("order event not spooled, %s%s: %s", reason, why, body.decode())
-        self._drop(SIGNAL, reason)
+        self.drop(ORDER_EVENTS, reason)
 
     def stop(self, timeout: float) -> bool:
-        """Deliver what can be delivered in so many seconds; the rest stays in the spool."""
+        """Deliver what can be delivered in so many seconds; whether that was everything.
+
+        The rest stays in the spool, and so does what is said later.
+        """
         ended = self._publisher.stop(timeout)
+        try:
+            delivered = ended and len(self._spool) == 0
+        except (sqlite3.Error, OSError):
+            return False
         if ended:
             self._spool.close()
-        return ended
+        return delivered
 
-    def after_fork(self) -> None:
-        self._spool.after_fork()
+    def before_fork(self) -> None:
+        self._spool.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        self._spool.after_fork_in_parent()
+
+    def after_fork_in_child(self) -> None:
+        self._spool.after_fork_in_child()
         self._publisher.after_fork()
 
 
@@ -149,7 +163,7 @@ def order(
 
     Unknown ``tier`` and ``partner`` may be left out; the collector keeps what it knows.
     """
-    known = OrderInHand(str(id)[:MAX_ID_LENGTH], process, tier, partner)
+    known = OrderInHand(_optional(id) or "", process, _optional(tier), _optional(partner))
     with taking(known):
         trace.get_current_span().set_attributes(known.attributes())
         yield Order(known)
@@ -159,6 +173,26 @@ def current_order() -> Order | None:
     """The order that the running code works on: of the block around it, or the message in hand."""
     known = in_hand()
     return None if known is None else Order(known)
+
+
+def _optional(value: object) -> str | None:
+    """A name as an event may hold it; none rather than an empty one."""
+    if value is None:
+        return None
+    # Not `str` of what is a string already: for a member of a str enum that is not its value.
+    return (value if isinstance(value, str) else str(value))[:MAX_ID_LENGTH] or None
+
+
+def _required(what: str, value: object) -> str:
+    if not (isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH):
+        raise ValueError(f"{what} is {value!r:.60}; pass a text of 1 to {MAX_ID_LENGTH} characters")
+    return value
+
+
+def _checked(version: object) -> int | None:
+    if version is None or (isinstance(version, int) and 0 <= version < 2**63):
+        return version
+    raise ValueError(f"version is {version!r:.60}; pass a whole number from 0 to 2**63 - 1")
 
 
 def _traceparent() -> str | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
+from prometheus_client import Histogram
 
 from otelkit import names
 from otelkit.instrument import runtime
@@ -107,7 +108,7 @@ def _publishing(original: Callable[..., Any]) -> Callable[..., Any]:
         # Order events are otelkit's own messages: they are no step of the order's journey.
         if telemetry is None or call is None or call.exchange == names.ORDERS_EXCHANGE:
             return original(*args, **kwargs)
-        destination = f"{call.exchange}:{call.routing_key}"
+        destination = _destination(call.exchange, call.routing_key)
         with telemetry.tracer.start_as_current_span(
             f"publish {destination}",
             kind=SpanKind.PRODUCER,
@@ -166,12 +167,15 @@ def _consuming(original: Callable[..., Any]) -> Callable[..., Any]:
     def basic_consume(*args: Any, **kwargs: Any) -> Any:
         bound = bool(args) and hasattr(args[0], "basic_consume")
         channel, values = (args[:1], args[1:]) if bound else ((), args)
-        arguments = dict(zip(("queue", "on_message_callback"), values, strict=False)) | kwargs
-        callback = arguments.get("on_message_callback")
-        if len(values) > 2 or not callable(callback) or _is_pikas_own(callback):
+        named = dict(zip(("queue", "on_message_callback"), values, strict=False)) | kwargs
+        callback = named.get("on_message_callback")
+        if not callable(callback) or _is_pikas_own(callback):
             return original(*args, **kwargs)
-        arguments["on_message_callback"] = _processing(callback, str(arguments.get("queue", "")))
-        return original(*channel, **arguments)
+        named["on_message_callback"] = _processing(callback, _Queue(str(named.get("queue", ""))))
+        if len(values) > 2:  # the rest was passed by position, and stays there
+            first = (named.pop("queue"), named.pop("on_message_callback"))
+            return original(*channel, *first, *values[2:], **named)
+        return original(*channel, **named)
 
     return basic_consume
 
@@ -182,7 +186,24 @@ def _is_pikas_own(callback: Any) -> bool:
     return type(owner).__module__.startswith("pika.")
 
 
-def _processing(callback: Callback, queue: str) -> Callback:
+class _Queue:
+    """A queue that is consumed; its series of successes exists from ``init`` on."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        runtime.know(self)
+
+    def bind(self, telemetry: Telemetry) -> None:
+        self._series(telemetry, "")
+
+    def observe(self, telemetry: Telemetry, error_type: str, seconds: float) -> None:
+        self._series(telemetry, error_type).observe(seconds)
+
+    def _series(self, telemetry: Telemetry, error_type: str) -> Histogram:
+        return telemetry.metrics.messages.labels("rabbitmq", self.name, "process", error_type)
+
+
+def _processing(callback: Callback, queue: _Queue) -> Callback:
     @functools.wraps(callback)
     def process(
         channel: Any, method: Basic.Deliver, properties: BasicProperties, body: bytes
@@ -197,10 +218,10 @@ def _processing(callback: Callback, queue: str) -> Callback:
 
 
 def _processed(
-    telemetry: Telemetry, callback: Callback, queue: str, message: tuple[Any, Any, Any, bytes]
+    telemetry: Telemetry, callback: Callback, queue: _Queue, message: tuple[Any, Any, Any, bytes]
 ) -> Any:
     _, method, properties, body = message
-    destination = f"{method.exchange}:{method.routing_key}:{queue}"
+    destination = _destination(method.exchange, method.routing_key, queue.name)
     parent, links = _correlation(properties)
     attributes = _attributes("process", "process", destination, properties) | {
         "messaging.message.body.size": len(body),
@@ -212,15 +233,13 @@ def _processed(
     ) as span:
         try:
             return callback(*message)
-        except Exception as error:
+        except BaseException as error:
             error_type = type(error).__qualname__
             span.set_attribute("error.type", error_type)
             span.set_status(Status(StatusCode.ERROR, str(error)))
             raise
         finally:
-            telemetry.metrics.messages.labels("rabbitmq", queue, "process", error_type).observe(
-                perf_counter() - start
-            )
+            queue.observe(telemetry, error_type, perf_counter() - start)
 
 
 def _correlation(properties: BasicProperties) -> tuple[context.Context, list[Link]]:
@@ -234,6 +253,11 @@ def _correlation(properties: BasicProperties) -> tuple[context.Context, list[Lin
     age = time.time() - sent_at / 1000 if isinstance(sent_at, int) else None
     parent = sender if age is not None and age < YOUNG_SECONDS else context.Context()
     return parent, [Link(span_context)]
+
+
+def _destination(*parts: str) -> str:
+    """By the conventions: what is not empty, and a queue named like its routing key once."""
+    return ":".join(dict.fromkeys(filter(None, parts))) or "amq.default"
 
 
 def _attributes(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import random
-import sqlite3
 import threading
 from typing import IO, Final
 
@@ -15,6 +14,8 @@ from otelkit.instrument.spool import Spool
 
 log = logging.getLogger("otelkit.events")
 
+PUBLISHER: Final = "otelkit-events"
+"""Name of the publisher's thread."""
 _BATCH: Final = 200
 _IDLE: Final = 1.0
 """Seconds between looks at the spool; an append of this process ends the wait at once."""
@@ -32,14 +33,14 @@ class Publisher:
     def __init__(self, spool: Spool, destination: Destination) -> None:
         self._spool = spool
         self._destination = destination
+        self._lock_file: IO[bytes] | None = None
         self._start()
 
     def _start(self) -> None:
         self._news = threading.Event()
         self._stopping = threading.Event()
-        self._lock_file: IO[bytes] | None = None
         self._away = False
-        self._thread = threading.Thread(target=self._run, name="otelkit-events", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=PUBLISHER, daemon=True)
         self._thread.start()
 
     def notify(self) -> None:
@@ -55,7 +56,10 @@ class Publisher:
 
     def after_fork(self) -> None:
         """In a child: thread, connection and lock are the parent's, so begin anew."""
-        self._start()
+        self._destination.forget()
+        self._release_spool()
+        if not self._stopping.is_set():
+            self._start()
 
     def _run(self) -> None:
         retry = _FIRST_RETRY
@@ -64,16 +68,20 @@ class Publisher:
             try:
                 while self._owns_spool() and self._send_batch():
                     retry = _FIRST_RETRY
+                self._destination.idle()
                 self._back()
                 wait = _IDLE
-            except (UnavailableError, OSError, sqlite3.Error) as error:
+            except Exception as error:
+                # Whatever it is: a thread that ends here would leave every later event behind.
                 self._lost(error)
+                self._destination.close()
                 wait = retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret
                 retry = min(retry * 2, _LONGEST_RETRY)
             if self._stopping.is_set():
                 break
             self._pause(wait)
         self._destination.close()
+        self._release_spool()
 
     def _pause(self, seconds: float) -> None:
         # While the destination is away, news are no reason to try again sooner.
@@ -98,10 +106,17 @@ class Publisher:
             self._lock_file = file
         return True
 
+    def _release_spool(self) -> None:
+        if self._lock_file is not None:
+            # Not LOCK_UN: in a child that would take the lock from the parent, closing does not.
+            self._lock_file.close()
+            self._lock_file = None
+
     def _lost(self, error: Exception) -> None:
         if not self._away:
             self._away = True
-            log.warning("%s; events wait in %s and are tried again", error, self._spool.folder)
+            why = error if isinstance(error, UnavailableError) else repr(error)
+            log.warning("%s; order events wait in %s and are tried again", why, self._spool.folder)
 
     def _back(self) -> None:
         if self._away:

@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from otelkit.instrument.telemetry import Telemetry
 
 log = logging.getLogger("otelkit")
 
+
+class Known(Protocol):
+    """Something with series that shall exist before it is first used."""
+
+    def bind(self, telemetry: Telemetry) -> object:
+        """Make its series in what ``init`` has set up."""
+
+
 _active: Telemetry | None = None
+_latest: Telemetry | None = None
+_known: WeakSet[Known] = WeakSet()
 _warned: set[str] = set()
 _silent = False
 
 
-def activate(telemetry: Telemetry | None) -> None:
-    """Set what this process uses; None after a shutdown."""
+def activate(telemetry: Telemetry) -> None:
+    """Set what this process uses."""
+    global _active, _latest  # noqa: PLW0603 - a process has one
+    _active = _latest = telemetry
+    for known in list(_known):
+        known.bind(telemetry)
+
+
+def deactivate(telemetry: Telemetry) -> None:
+    """Use it no more, but for its spool: an event said during exit waits for the next process."""
     global _active  # noqa: PLW0603 - a process has one
-    _active = telemetry
+    if _active is telemetry:
+        _active = None
 
 
 def active() -> Telemetry | None:
     """What this process uses; None before ``init`` and after a shutdown."""
     return _active
+
+
+def latest() -> Telemetry | None:
+    """What this process uses or has used last; None before ``init``."""
+    return _latest
+
+
+def know(something: Known) -> None:
+    """Bind it now, and to whatever ``init`` sets up later, for as long as it lives."""
+    _known.add(something)
+    if _active is not None:
+        something.bind(_active)
 
 
 def switch_off() -> None:
@@ -37,3 +69,10 @@ def warn_inactive(what: str, remedy: str) -> None:
     if what not in _warned and not _silent:
         _warned.add(what)
         log.warning("%s does nothing until otelkit.init(...) %s", what, remedy)
+
+
+def reset() -> None:
+    """As before the first ``init``: for tests."""
+    global _active, _latest, _silent
+    _active, _latest, _silent = None, None, False
+    _warned.clear()

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from otelkit.errors import ConfigError
-
 T = TypeVar("T")
 DEFAULT_SPOOL_LIMIT: Final = 100_000
 """Events: a day without a broker at one event a second, some 40 MB."""
@@ -45,44 +43,40 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
     """The settings that hold, and a sentence for each value that is wrong and was left out."""
     problems: list[str] = []
 
+    def check(name: str, convert: Callable[[str], str], value: str | None) -> str | None:
+        try:
+            return None if value is None else convert(value)
+        except ValueError as error:
+            problems.append(f"{name}= has no effect: {error}")
+            return None
+
     def read(name: str, convert: Callable[[str], T], otherwise: T) -> T:
         text = environ.get(name, "").strip()
         if not text:
             return otherwise
         try:
             return convert(text)
-        except ValueError:
-            problems.append(f"{name}={text!r} is not understood and has no effect; correct it")
+        except ValueError as error:
+            problems.append(f"{name} has no effect: {error}")
             return otherwise
+
+    events = check("events", _events_address, given.events)
+    endpoint = check("endpoint", _http_address, given.endpoint)
 
     settings = Settings(
         service=read("OTEL_SERVICE_NAME", str, given.service),
-        events=read("OTELKIT_EVENTS", str, given.events),
+        events=read("OTELKIT_EVENTS", _events_address, events),
         events_token=read("OTELKIT_EVENTS_TOKEN", str, given.events_token),
-        metrics_port=read("OTELKIT_METRICS_PORT", int, given.metrics_port),
+        metrics_port=read("OTELKIT_METRICS_PORT", _port, given.metrics_port),
         metrics_host=read("OTELKIT_METRICS_HOST", str, given.metrics_host),
-        endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", str, given.endpoint),
+        endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", _http_address, endpoint),
         spool=read("OTELKIT_SPOOL", Path, given.spool),
-        spool_limit=read("OTELKIT_SPOOL_LIMIT", int, given.spool_limit),
+        spool_limit=read("OTELKIT_SPOOL_LIMIT", _limit, given.spool_limit),
         fsync=read("OTELKIT_FSYNC", _boolean, given.fsync),
         logs=read("OTELKIT_LOGS", _boolean, given.logs),
         disabled=read("OTEL_SDK_DISABLED", _boolean, given.disabled),
     )
     return settings, problems
-
-
-def scheme(url: str, allowed: tuple[str, ...], what: str) -> str:
-    """The scheme of an address. Raises :class:`ConfigError` for any other or a broken one."""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in allowed and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        known = False
-    if not known:
-        # The address itself may hold a password, so it is not repeated.
-        raise ConfigError(f"the address of {what} is not one of {', '.join(allowed)}; correct it")
-    return parts.scheme
 
 
 def spool_folder(settings: Settings, environ: Mapping[str, str]) -> Path:
@@ -104,8 +98,47 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def _events_address(text: str) -> str:
+    return _address(text, "amqp", "amqps", "http", "https")
+
+
+def _http_address(text: str) -> str:
+    return _address(text, "http", "https")
+
+
+def _address(text: str, *schemes: str) -> str:
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in schemes and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        right = False
+    if not right:
+        # What was given may hold a password, so it is not repeated.
+        raise ValueError(f"write an address such as {schemes[0]}://host ({', '.join(schemes)})")
+    return text
+
+
+def _port(text: str) -> int:
+    port = _whole(text)
+    if port is None or port > 65535:
+        raise ValueError(f"write a port from 0 to 65535, not {text!r}")
+    return port
+
+
+def _limit(text: str) -> int:
+    limit = _whole(text)
+    if not limit:
+        raise ValueError(f"write a whole number of events above 0, not {text!r}")
+    return limit
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else None
+
+
 def _boolean(text: str) -> bool:
     values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if text.lower() not in values:
-        raise ValueError(text)
+        raise ValueError(f"write true or false, not {text!r}")
     return values[text.lower()]

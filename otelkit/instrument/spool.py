@@ -6,7 +6,6 @@ in the file, so it survives the process; with ``fsync`` it also survives a loss 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -21,22 +20,23 @@ class SpoolFull(Exception):  # noqa: N818 - a state to handle, not an error of i
 
 
 class Spool:
-    """Events in the order in which they were appended. Safe for threads, processes and forks."""
+    """Events in the order in which they were appended. Safe for threads, processes and forks.
+
+    Opened when it is first used, and again if that has failed: every method raises ``OSError`` or
+    ``sqlite3.Error`` while folder or file cannot be used.
+    """
 
     def __init__(self, folder: Path, *, limit: int, fsync: bool) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._path = folder / "orders.db"
         self._limit = limit
         self._fsync = fsync
-        self._lock = threading.Lock()
-        self._pid = -1
+        # Reentrant: a signal handler may say an event while its thread is saying another.
+        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        with self._lock:
-            self._open()
 
     def append(self, body: bytes) -> None:
-        """Keep an event. Raises :class:`SpoolFull`, or ``sqlite3.Error`` if the disk refuses."""
+        """Keep an event. Raises :class:`SpoolFull` where there is no room."""
         with self._lock:
             connection = self._open()
             if self._size(connection) >= self._limit:
@@ -62,13 +62,24 @@ class Spool:
 
     def close(self) -> None:
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
+            if self._connection is not None:
                 self._connection.close()
             self._connection = None
 
-    def after_fork(self) -> None:
-        """In a child: the parent's lock may be held by a thread that does not exist here."""
-        self._lock = threading.Lock()
+    def before_fork(self) -> None:
+        """Close the file: SQLite's locks do not cross a fork, but its belief in them does.
+
+        A child would write to a log that the parent, when it closes, takes for its own and
+        deletes.
+        """
+        self._lock.acquire()
+        self.close()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
 
     def _size(self, connection: sqlite3.Connection) -> int:
         # Events leave in the order in which they came, so the numbers have no gaps.
@@ -76,13 +87,17 @@ class Spool:
         return int(row[0] or 0)
 
     def _open(self) -> sqlite3.Connection:
-        if self._connection is None or self._pid != os.getpid():
-            # A connection must not cross a fork; the parent's is left to the parent.
+        if self._connection is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(
                 self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {'FULL' if self._fsync else 'NORMAL'}")
-            connection.execute(_SCHEMA)
-            self._connection, self._pid = connection, os.getpid()
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute(f"PRAGMA synchronous = {'FULL' if self._fsync else 'NORMAL'}")
+                connection.execute(_SCHEMA)
+            except sqlite3.Error:
+                connection.close()
+                raise
+            self._connection = connection
         return self._connection

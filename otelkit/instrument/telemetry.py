@@ -9,8 +9,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Final
+from wsgiref.simple_server import WSGIServer
 
 from opentelemetry import trace
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
@@ -18,14 +20,13 @@ from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 from otelkit.errors import OtelkitError
 from otelkit.instrument import logs, pika, runtime, traces
 from otelkit.instrument.destinations import destination
-from otelkit.instrument.metrics import ServiceMetrics
+from otelkit.instrument.metrics import EXPORT_FAILED, LOGS, SPANS, ServiceMetrics
 from otelkit.instrument.orders import EventLog
 from otelkit.instrument.publisher import Publisher
 from otelkit.instrument.settings import (
     DEFAULT_SPOOL_LIMIT,
     Settings,
     from_environment,
-    scheme,
     spool_folder,
 )
 from otelkit.instrument.spool import Spool
@@ -35,6 +36,8 @@ log = logging.getLogger("otelkit")
 SHUTDOWN_SECONDS: Final = 3.0
 """For all signals together, whatever state their backends are in."""
 SCOPE: Final = "otelkit"
+Close = Callable[[float], bool]
+"""Ends a part within so many seconds; whether it has delivered everything."""
 
 
 class Telemetry:
@@ -42,79 +45,92 @@ class Telemetry:
 
     def __init__(self, settings: Settings, registry: CollectorRegistry = REGISTRY) -> None:
         self.settings = settings
-        self.metrics = ServiceMetrics(registry)
         self.metrics_port: int | None = None
         """The port of ``/metrics`` once it is served."""
         self.events: EventLog | None = None
-        self._registry = registry
-        self._closers: list[Callable[[float], object]] = []
-        self._handlers: list[logging.Handler] = []
         self.tracer: trace.Tracer = trace.NoOpTracer()
-        for part in (self._start_logs, self._start_traces, self._start_metrics, self._start_events):
-            _attempt(part)
+        self.metrics = ServiceMetrics(registry)
+        self._registry = registry
+        self._server: WSGIServer | None = None
+        self._closers: list[Close] = []
+        self._handlers: list[logging.Handler] = []
+        self._lost = 0
+        self._delivered = True
+        if not settings.disabled:
+            for part in _PARTS:
+                _attempt(self, part)
 
     def shutdown(self, timeout: float = SHUTDOWN_SECONDS) -> bool:
         """Deliver what is queued and stop, within ``timeout`` seconds in all.
 
-        Returns whether everything came to its end in time. Undelivered order events stay in the
-        spool for the next process; undelivered spans and records are lost.
+        Returns whether everything that was queued has been delivered. Order events that were not
+        stay in the spool for the next process, and so do those said later; spans and records that
+        were not are lost.
         """
-        if runtime.active() is self:
-            runtime.activate(None)
-        deadline = time.monotonic() + timeout
+        runtime.deactivate(self)
+        atexit.unregister(self.shutdown)
         closers, self._closers = self._closers, []
-        # In threads, because a hung backend keeps the SDK's own shutdown for half a minute.
-        running = [
-            threading.Thread(target=close, args=(timeout,), daemon=True) for close in closers
-        ]
-        for thread in running:
-            thread.start()
-        for thread in running:
-            thread.join(max(deadline - time.monotonic(), 0))
+        if closers:
+            lost = self._lost
+            self._delivered = _close_all(closers, timeout) and self._lost == lost
         for handler in self._handlers:
             logging.getLogger().removeHandler(handler)
-        return not any(thread.is_alive() for thread in running)
+        self.metrics.close()
+        return self._delivered
 
-    def after_fork(self) -> None:
-        """In a child process: threads of the parent do not exist here."""
+    def before_fork(self) -> None:
         if self.events is not None:
-            self.events.after_fork()
+            self.events.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        if self.events is not None:
+            self.events.after_fork_in_parent()
+
+    def after_fork_in_child(self) -> None:
+        """Threads of the parent do not exist here, and its port is not ours to keep."""
+        if self.events is not None:
+            self.events.after_fork_in_child()
+        if self._server is not None:
+            self._server.server_close()
+            self._server = self.metrics_port = None
 
     def _start_logs(self) -> None:
-        root = logging.getLogger()
         if self.settings.logs:
+            root = logging.getLogger()
             self._add_handler(logs.json_handler(self.settings.service))
             root.setLevel(min(root.level, logging.INFO))
-        endpoint = self._endpoint()
-        if endpoint is not None:
-            provider = logs.provider(self.settings.service, endpoint)
+        if self.settings.endpoint is not None:
+            provider = logs.provider(
+                self.settings.service, self.settings.endpoint, self._dropping(LOGS)
+            )
             self._add_handler(logs.OtlpHandler(provider))
-            self._closers.append(lambda _: provider.shutdown())
+            self._closers.append(lambda _: _done(provider.shutdown))
 
     def _add_handler(self, handler: logging.Handler) -> None:
+        handler.addFilter(logs.not_of_publishing)
         logging.getLogger().addHandler(handler)
         self._handlers.append(handler)
 
     def _start_traces(self) -> None:
-        provider, ours = traces.provider(self.settings.service, self._endpoint())
-        if provider is not None and ours:
-            self._closers.append(lambda _: provider.shutdown())
-        self.tracer = trace.get_tracer(SCOPE)
         pika.instrument_classes()
-
-    def _endpoint(self) -> str | None:
-        endpoint = self.settings.endpoint
-        if endpoint is not None:
-            scheme(endpoint, ("http", "https"), "the OTLP endpoint")
-        return endpoint
+        ours = traces.provider(self.settings.service, self.settings.endpoint, self._dropping(SPANS))
+        if ours is not None:
+            self._closers.append(lambda _: _done(ours.shutdown))
+        self.tracer = trace.get_tracer(SCOPE)
 
     def _start_metrics(self) -> None:
         port = self.settings.metrics_port
         if port is None:
             return
-        server, _ = start_http_server(port, self.settings.metrics_host, self._registry)
-        self.metrics_port = server.server_port
-        self._closers.append(lambda _: server.shutdown())
+        self._server, _ = start_http_server(port, self.settings.metrics_host, self._registry)
+        self.metrics_port = self._server.server_port
+        self._closers.append(self._stop_metrics)
+
+    def _stop_metrics(self, _: float) -> bool:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+        return True
 
     def _start_events(self) -> None:
         if self.settings.events is None:
@@ -122,9 +138,25 @@ class Telemetry:
         to = destination(self.settings.events, self.settings.events_token)
         folder = spool_folder(self.settings, os.environ)
         spool = Spool(folder, limit=self.settings.spool_limit, fsync=self.settings.fsync)
+        try:
+            len(spool)
+        except (OSError, sqlite3.Error) as error:
+            log.error(
+                "the spool %s cannot be opened: %s; until it can, the log holds all of each "
+                "order event",
+                folder,
+                error,
+            )
         publisher = Publisher(spool, to)
         self.events = EventLog(self.settings.service, spool, publisher, self.metrics.drop)
         self._closers.append(self.events.stop)
+
+    def _dropping(self, signal: str) -> Callable[[int], None]:
+        def drop(count: int) -> None:
+            self._lost += count
+            self.metrics.drop(signal, EXPORT_FAILED, count)
+
+        return drop
 
 
 def init(
@@ -175,22 +207,70 @@ def init(
     settings, problems = from_environment(given, os.environ)
     if settings.disabled:
         runtime.switch_off()
-        return Telemetry(Settings(service=settings.service, logs=False), CollectorRegistry())
+        return Telemetry(settings, CollectorRegistry())
     telemetry = Telemetry(settings, registry)
     for problem in problems:
         log.error("%s", problem)
     runtime.activate(telemetry)
     atexit.register(telemetry.shutdown)
-    os.register_at_fork(after_in_child=telemetry.after_fork)
+    _follow_forks()
     return telemetry
 
 
-def _attempt(part: Callable[[], None]) -> None:
-    """Set up one part; the service goes on without it if that fails."""
+_PARTS: Final[tuple[Callable[[Telemetry], None], ...]] = (
+    Telemetry._start_logs,
+    Telemetry._start_traces,
+    Telemetry._start_metrics,
+    Telemetry._start_events,
+)
+
+
+def _attempt(telemetry: Telemetry, part: Callable[[Telemetry], None]) -> None:
+    """Set up one part; whatever happens, the service goes on without it."""
     try:
-        part()
+        part(telemetry)
     except OtelkitError as error:
         log.error("%s", error)
-    except (OSError, OverflowError, sqlite3.Error) as error:
+    except Exception as error:
         name = part.__name__.removeprefix("_start_")
         log.error("%s are off: %s; the service goes on without them", name, error)
+
+
+def _close_all(closers: list[Close], timeout: float) -> bool:
+    """Whether all said, in time, that they have delivered everything."""
+    answers: list[bool] = []
+    deadline = time.monotonic() + timeout
+    # In threads, because a hung backend keeps the SDK's own shutdown for half a minute.
+    running = [
+        threading.Thread(target=lambda close=close: answers.append(close(timeout)), daemon=True)
+        for close in closers
+    ]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(max(deadline - time.monotonic(), 0))
+    return len(answers) == len(closers) and all(answers)
+
+
+def _done(shutdown: Callable[[], object]) -> bool:
+    shutdown()
+    return True
+
+
+@cache
+def _follow_forks() -> None:
+    """Once a process: hooks cannot be taken back."""
+
+    def tell(step: Callable[[Telemetry], None]) -> Callable[[], None]:
+        def hook() -> None:
+            telemetry = runtime.latest()
+            if telemetry is not None:
+                step(telemetry)
+
+        return hook
+
+    os.register_at_fork(
+        before=tell(Telemetry.before_fork),
+        after_in_parent=tell(Telemetry.after_fork_in_parent),
+        after_in_child=tell(Telemetry.after_fork_in_child),
+    )

@@ -1,0 +1,86 @@
+"""An OTLP endpoint over HTTP that decodes what it is sent, or accepts it and never answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+Attributes = dict[str, Any]
+
+
+def attributes(pairs: Iterable[KeyValue]) -> Attributes:
+    return {p.key: getattr(p.value, p.value.WhichOneof("value") or "string_value") for p in pairs}
+
+
+@dataclass
+class OtlpEndpoint:
+    """``hung`` makes it accept requests and never answer. Resources stand beside what they sent."""
+
+    hung: bool = False
+    spans: list[tuple[Attributes, Span]] = field(default_factory=list)
+    logs: list[tuple[Attributes, LogRecord]] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Set once a request has come in."""
+
+    def __enter__(self) -> Self:
+        self._released = threading.Event()
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                endpoint.asked.set()
+                if endpoint.hung:
+                    endpoint._released.wait()
+                    return
+                self.send_response(200 if endpoint._received(self.path, body) else 404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing on standard error."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def named(self, name: str) -> Span:
+        """The one span of that name."""
+        (found,) = [span for _, span in self.spans if span.name == name]
+        return found
+
+    def _received(self, path: str, body: bytes) -> bool:
+        if path == "/v1/traces":
+            for sent in ExportTraceServiceRequest.FromString(body).resource_spans:
+                resource = attributes(sent.resource.attributes)
+                self.spans += [(resource, s) for scope in sent.scope_spans for s in scope.spans]
+        elif path == "/v1/logs":
+            for records in ExportLogsServiceRequest.FromString(body).resource_logs:
+                resource = attributes(records.resource.attributes)
+                self.logs += [(resource, r) for s in records.scope_logs for r in s.log_records]
+        else:
+            return False
+        return True
