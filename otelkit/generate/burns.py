@@ -14,7 +14,7 @@ from typing import Final
 from otelkit import names, slo
 from otelkit.generate.alerts import labels_of
 from otelkit.generate.course import Course, Reckoning, Recorded, Stretch
-from otelkit.generate.proof import Expect, Series, Test, fires, silent
+from otelkit.generate.proof import Expect, Series, Test, each, fires, silent
 from otelkit.generate.rule import matchers
 from otelkit.generate.scope import identity
 from otelkit.model import BudgetObjective, Sla
@@ -81,7 +81,7 @@ def _fading(bad: int) -> Iterator[Stretch]:
 
 
 def _test(sla: Sla, objective: BudgetObjective, what: str, course: Course) -> Test:
-    labels = identity(sla, objective.name) | _each(objective)
+    labels = identity(sla, objective.name) | each(objective)
     return Test(
         f"{objective.name}: {what}",
         tuple(
@@ -101,18 +101,13 @@ def _apart(sla: Sla, objective: BudgetObjective) -> Test:
     well = _test(sla, objective, "what fails elsewhere is none of its events", Course(_well(15)))
     outage = Course(Stretch(15, _RATE, _RATE))
     others = (
-        Series(f"{prefix}5m", own | {name: "another"} | _each(objective), series.notation())
+        Series(f"{prefix}5m", own | {name: "another"} | each(objective), series.notation())
         for name in own
         for prefix, series in _recorded(outage)
     )
-    target = {"__name__": names.TARGET, **own, **_each(objective)}
+    target = {"__name__": names.TARGET, **own, **each(objective)}
     value = Expect(names.TARGET + matchers(own), 15, ((target, float(objective.target)),))
     return replace(well, series=(*well.series, *others), expressions=(*well.expressions, value))
-
-
-def _each(objective: BudgetObjective) -> dict[str, str]:
-    """The labels of one of the budgets, where an objective has several."""
-    return dict.fromkeys(objective.by, "proof")
 
 
 def _expected(sla: Sla, objective: BudgetObjective, course: Course) -> Iterator[Expect]:
@@ -123,7 +118,7 @@ def _expected(sla: Sla, objective: BudgetObjective, course: Course) -> Iterator[
         here = labels_of(sla, objective, severity)["severity"]  # a page may be a ticket here
         firing[here] = firing.get(here, frozenset()) | reckoned.firing(severity)
     for severity, minutes in firing.items():
-        labels = labels_of(sla, objective, severity) | {"severity": severity} | _each(objective)
+        labels = labels_of(sla, objective, severity) | {"severity": severity} | each(objective)
         for minute in _telling(minutes, course.length):
             expect = fires if minute in minutes else silent
             yield expect(names.ALERT_ERROR_BUDGET_BURN, labels, minute)

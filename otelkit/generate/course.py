@@ -19,6 +19,12 @@ from otelkit.model import BudgetObjective
 _LENGTHS: Final = {"5m": 5, "30m": 30, "1h": 60, "2h": 120, "6h": 360, "1d": 1440, "3d": 4320}
 _DIRECT: Final = 360
 """Minutes of the longest window that is no sum of whole hours."""
+_PERIODS: Final = {
+    "week": (4 * 24, 7 * 24),
+    "month": (31 * 24, 28 * 24),
+    "quarter": (90 * 24, 91 * 24),
+}
+"""Hours of the first periods of 1970, which began on a Thursday; no course is longer."""
 _HALF: Final = 0.5
 
 
@@ -105,7 +111,12 @@ class Reckoning:
             pace = sum(total.within(60, hour) for hour in hours) / len(hours)
         else:
             pace = total.within(60, minute) * 60 / min(minute, 60)
-        return self._error * period * pace
+        calendar = self.objective.window.calendar
+        if calendar is None:
+            return self._error * period * pace
+        start, end = _period(calendar, minute)
+        so_far = sum(total.within(60, hour * 60) for hour in range(start + 1, minute // 60 + 1))
+        return self._error * (so_far + pace * (end - minute // 60))
 
     def _burns(self, tier: slo.Tier, budget: float, minute: int) -> bool:
         bad, total = self.course.bad, self.course.total
@@ -134,6 +145,16 @@ class Reckoning:
         bad, total = self.course.bad.within(30, minute), self.course.total.within(30, minute)
         least = max(slo.OUTAGE_BAD_EVENTS, self.objective.policy.min_bad_events) - _HALF
         return bad > least and bad > float(slo.OUTAGE_SHARE) * total
+
+
+def _period(calendar: str, minute: int) -> tuple[int, int]:
+    """The hours since 1970, when promtool's time begins, between which a minute's period lies."""
+    start, end = 0, 0
+    for length in _PERIODS[calendar]:
+        start, end = end, end + length
+        if minute <= end * 60:  # the hour that ends at midnight belongs to the day before
+            break
+    return start, end
 
 
 def _notation(values: Sequence[int]) -> str:

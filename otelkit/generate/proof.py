@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from otelkit.generate import text
 from otelkit.generate.rule import matchers
+from otelkit.model import BudgetObjective, Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,12 @@ class Test:
     series: tuple[Series, ...]
     expressions: tuple[Expect, ...] = ()
     alerts: tuple[ExpectAlert, ...] = ()
+
+
+def each(objective: Objective) -> dict[str, str]:
+    """A value for each label of ``by``: budgets and alerts are told apart by them."""
+    by = objective.by if isinstance(objective, BudgetObjective) else ()
+    return dict.fromkeys(by, "proof")
 
 
 def firing(alert: str, labels: Mapping[str, str]) -> str:

@@ -16,9 +16,9 @@ from otelkit import names
 from otelkit.generate import burns
 from otelkit.generate.alerts import labels_of
 from otelkit.generate.health import collector_owner, heartbeat_labels, watches_orders
-from otelkit.generate.proof import Expect, Series, Test, fires, silent
+from otelkit.generate.proof import Expect, Series, Test, each, fires, silent
 from otelkit.generate.said import Said, in_words, told
-from otelkit.generate.scope import identity
+from otelkit.generate.scope import collected, environment_of, identity, severity_of
 from otelkit.model import BudgetObjective, Clock, NewBreaches, Objective, QueueLimit, Sla
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -29,7 +29,7 @@ def objective(sla: Sla, objective: Objective) -> Iterator[Test]:
     if isinstance(objective, BudgetObjective):
         yield from burns.tests(sla, objective)
     if isinstance(objective, Clock):
-        for severity, threshold in objective.overdue.items():
+        for severity, threshold in _thresholds(sla, objective).items():
             yield _breaches_alert(sla, objective, severity, threshold)
         if objective.at_risk is not None:
             yield _risk_alerts(sla, objective)
@@ -43,14 +43,24 @@ def objective(sla: Sla, objective: Objective) -> Iterator[Test]:
 # --- orders --------------------------------------------------------------------------------
 
 
+def _thresholds(sla: Sla, clock: Clock) -> dict[str, NewBreaches]:
+    """The lowest threshold by severity: where a page is a ticket, one alert has two of them."""
+    found: dict[str, NewBreaches] = {}
+    for severity, threshold in clock.overdue.items():
+        here = severity_of(sla, severity)
+        lowest = found.get(here, threshold)
+        found[here] = min(lowest, threshold, key=lambda one: (one.count, one.within))
+    return found
+
+
 def _breaches_alert(sla: Sla, clock: Clock, severity: str, threshold: NewBreaches) -> Test:
     """The last breach of the threshold alerts at once and names orders; the one before does not."""
-    labels = labels_of(sla, clock, severity)
+    labels = labels_of(sla, clock, severity) | each(clock)
     alert, span = names.ALERT_ORDERS_OVERDUE, in_words(threshold.within)
     within = int(threshold.within / _MINUTE)
     few, enough = 11, 11 + within + 10  # the few have left the window when enough arrive
     bad = f"0x{few - 1} {threshold.count - 1}x4 0x{within + 4} {threshold.count}x4 0x{within + 10}"
-    order = {"system": sla.system, "objective": clock.name, "stage": clock.starts}
+    order = {**collected(sla), "objective": clock.name, "stage": clock.starts}
     late = Series(names.ORDER_OVERDUE_DEADLINE.name, order | {"order_id": "A-1042"}, "60x600")
     said = Said(
         summary=f"Orders newly overdue on {clock.name}",
@@ -61,7 +71,7 @@ def _breaches_alert(sla: Sla, clock: Clock, severity: str, threshold: NewBreache
     )
     return Test(
         f"{clock.name}: {threshold.count} new breaches within {span} lead to a {severity}",
-        (Series(f"{names.BAD}5m", identity(sla, clock.name), bad), late),
+        (Series(f"{names.BAD}5m", identity(sla, clock.name) | each(clock), bad), late),
         (
             silent(alert, labels, few + 1),
             silent(alert, labels, enough - 1),
@@ -77,7 +87,7 @@ def _risk_alerts(sla: Sla, clock: Clock) -> Test:
     """The first order at risk opens a ticket that says in which stage; it closes with the last."""
     labels = labels_of(sla, clock, names.SEVERITY_TICKET) | {"stage": clock.starts}
     alert = names.ALERT_ORDERS_AT_RISK
-    own = {"system": sla.system, "objective": clock.name, "stage": clock.starts}
+    own = {**collected(sla), "objective": clock.name, "stage": clock.starts}
     series = Series(
         names.ORDERS_AT_RISK.name, own | {"tier": clock.process.default_tier}, "0x5 2x5 0x5"
     )
@@ -95,7 +105,7 @@ def _depth_alerts(sla: Sla, limit: QueueLimit, most: int) -> Test:
     """One message over the limit opens a ticket that says where it came from."""
     labels = labels_of(sla, limit, names.SEVERITY_TICKET) | {"queue": limit.queue.name}
     alert = names.ALERT_DEAD_LETTERS
-    own = {"system": sla.system, "queue": limit.queue.name}
+    own = {**collected(sla), "queue": limit.queue.name}
     said = Said(
         summary=f"Dead letters in {limit.queue.name}",
         description=f"{most + 1} messages where {most} are allowed. Arrived since the collector "
@@ -113,15 +123,21 @@ def _depth_alerts(sla: Sla, limit: QueueLimit, most: int) -> Test:
             ),
         ),
         (silent(alert, labels, 5), fires(alert, labels, 6), silent(alert, labels, 12)),
-        (told(sla, alert, 6, labels, said),),
+        # Where both limits are one alert, it speaks of both.
+        () if _is_one_alert(sla, limit) else (told(sla, alert, 6, labels, said),),
     )
+
+
+def _is_one_alert(sla: Sla, limit: QueueLimit) -> bool:
+    both = limit.max_messages is not None and limit.max_age is not None
+    return both and severity_of(sla, names.SEVERITY_PAGE) == names.SEVERITY_TICKET
 
 
 def _age_alerts(sla: Sla, limit: QueueLimit, most: timedelta) -> Test:
     """A message that is older than allowed pages until it is taken care of."""
     labels = labels_of(sla, limit, names.SEVERITY_PAGE) | {"queue": limit.queue.name}
     alert = names.ALERT_DEAD_LETTERS
-    own = {"system": sla.system, "queue": limit.queue.name}
+    own = {**collected(sla), "queue": limit.queue.name}
     late = 11  # the first whole minute at which it is older than allowed
     arrived = (late - 1) * 60 - int(most.total_seconds())
     return Test(
@@ -151,11 +167,13 @@ def health(sla: Sla, watched: Sequence[str]) -> Iterator[Test]:
 def _no_data(sla: Sla, objective: Objective) -> Test:
     """Fifteen minutes without a sample are told; zero events are data."""
     if isinstance(objective, QueueLimit):
-        own = {"system": sla.system, "queue": objective.queue.name}
+        own = {**collected(sla), "queue": objective.queue.name}
         series = Series(names.DLQ_MESSAGES.name, own, "0x20 stale _x40")
     else:
-        series = Series(f"{names.TOTAL}5m", identity(sla, objective.name), "0x20 stale _x40")
-    labels = labels_of(sla, objective, names.SEVERITY_TICKET)
+        series = Series(
+            f"{names.TOTAL}5m", identity(sla, objective.name) | each(objective), "0x20 stale _x40"
+        )
+    labels = labels_of(sla, objective, names.SEVERITY_TICKET) | each(objective)
     alert = names.ALERT_OBJECTIVE_NO_DATA
     return Test(
         f"{objective.name}: silence is told, no traffic is not",
@@ -178,7 +196,7 @@ def _told_once(
 
 
 def _collector(sla: Sla, tick: str, up: str) -> tuple[Series, Series]:
-    own = {"system": sla.system}
+    own = collected(sla)
     return (
         Series(names.COLLECTOR_TICK.name, own | {"shard": "0"}, tick),
         Series(names.SOURCE_UP.name, own | {"source": "rabbitmq"}, up),
@@ -188,8 +206,8 @@ def _collector(sla: Sla, tick: str, up: str) -> tuple[Series, Series]:
 def _stale_labels(sla: Sla) -> dict[str, str]:
     return {
         "system": sla.system,
-        "environment": names.DEFAULT_ENVIRONMENT,
-        "severity": names.SEVERITY_PAGE,
+        "environment": environment_of(sla),
+        "severity": severity_of(sla, names.SEVERITY_PAGE),
         "owner": collector_owner(sla),
         **sla.labels,
     }
@@ -223,7 +241,7 @@ def _source_is_lost(sla: Sla) -> Test:
 def _group_stops(sla: Sla, group: str) -> Test:
     labels = {
         **heartbeat_labels(sla, group),
-        "severity": names.SEVERITY_PAGE,
+        "severity": severity_of(sla, names.SEVERITY_PAGE),
         "owner": sla.objectives[0].owner,
         **sla.labels,
     }

@@ -19,6 +19,7 @@ SLA_FILES = {
     "shop": ROOT / "examples" / "shop" / "sla.yaml",
     "full": DATA / "full.yaml",
     "odd": DATA / "odd.yaml",
+    "whole": DATA / "whole.yaml",
 }
 Program = Callable[..., subprocess.CompletedProcess[str]]
 

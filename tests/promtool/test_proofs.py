@@ -118,6 +118,18 @@ def test_a_broken_rule_fails_its_proof(mutant: Mutant, verdicts: dict[Mutant, Fu
     [
         ("full", ("crm-availability", "health", "manufacturing-on-time", "no-dead-letters", "sli")),
         ("odd", ("ancient", "extreme", "letters", "low", "sli")),
+        (
+            "whole",
+            (
+                "prod.health",
+                "prod.payments",
+                "prod.sli",
+                "staging.api-availability",
+                "staging.health",
+                "staging.made-on-time",
+                "staging.no-dead-letters",
+            ),
+        ),
     ],
 )
 def test_proofs_of_what_the_shop_has_not_hold(
