@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Final
 
 from otelkit import names, slo
-from otelkit.model import BudgetObjective
+from otelkit.model import AlertPolicy, BudgetObjective, Window
 
 _LENGTHS: Final = {"5m": 5, "30m": 30, "1h": 60, "2h": 120, "6h": 360, "1d": 1440, "3d": 4320}
 _DIRECT: Final = 360
@@ -75,11 +75,24 @@ class Course:
         self.good = Recorded(stretch.total - stretch.bad for stretch in each)
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """All of an objective that decides when its budget alerts; many objectives share the same."""
+
+    target: Decimal
+    window: Window
+    policy: AlertPolicy
+
+    @classmethod
+    def of(cls, objective: BudgetObjective) -> Terms:
+        return cls(objective.target, objective.window, objective.policy)
+
+
 @dataclass(frozen=True)
 class Reckoning:
-    """When the budget of an objective alerts in the course of events."""
+    """When a budget on these terms alerts in the course of events."""
 
-    objective: BudgetObjective
+    terms: Terms
     course: Course
 
     def firing(self, severity: str) -> frozenset[int]:
@@ -89,12 +102,12 @@ class Reckoning:
 
     @cached_property
     def _tiers(self) -> tuple[slo.Tier, ...]:
-        objective = self.objective
-        return slo.tiers(objective.target, objective.window.length, objective.policy)
+        terms = self.terms
+        return slo.tiers(terms.target, terms.window.length, terms.policy)
 
     @property
     def _error(self) -> float:
-        return float(1 - self.objective.target)
+        return float(1 - self.terms.target)
 
     def _fires(self, severity: str, minute: int) -> bool:
         chosen = slo.of_severity(self._tiers, severity)
@@ -105,13 +118,13 @@ class Reckoning:
 
     def _budget(self, minute: int) -> float:
         """Bad events that a period may hold, at the pace of the hours on record."""
-        period = int(self.objective.window.length / slo.HOUR)
+        period = int(self.terms.window.length / slo.HOUR)
         total, hours = self.course.total, whole_hours(period * 60, minute)
         if hours:
             pace = sum(total.within(60, hour) for hour in hours) / len(hours)
         else:
             pace = total.within(60, minute) * 60 / min(minute, 60)
-        calendar = self.objective.window.calendar
+        calendar = self.terms.window.calendar
         if calendar is None:
             return self._error * period * pace
         start, end = _period(calendar, minute)
@@ -125,7 +138,7 @@ class Reckoning:
         most = max(spent, bad.within(_LENGTHS[tier.inner], minute))
         return (
             most > share * budget
-            and most > self.objective.policy.min_bad_events - _HALF
+            and most > self.terms.policy.min_bad_events - _HALF
             and spent > self._error * total.within(long, minute)
             and (
                 bad.within(_LENGTHS[tier.short], minute) > share / 12 * budget
@@ -143,7 +156,7 @@ class Reckoning:
 
     def _is_out(self, minute: int) -> bool:
         bad, total = self.course.bad.within(30, minute), self.course.total.within(30, minute)
-        least = max(slo.OUTAGE_BAD_EVENTS, self.objective.policy.min_bad_events) - _HALF
+        least = max(slo.OUTAGE_BAD_EVENTS, self.terms.policy.min_bad_events) - _HALF
         return bad > least and bad > float(slo.OUTAGE_SHARE) * total
 
 

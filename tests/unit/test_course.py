@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import simulator
 from otelkit import names
-from otelkit.generate.course import Course, Reckoning, Stretch
+from otelkit.generate.course import Course, Reckoning, Stretch, Terms
 from otelkit.model import AlertPolicy, BudgetShare, Selectors, Window
 
 HOURS = st.sampled_from([1, 6, 24, 72])
@@ -58,7 +58,7 @@ def test_a_course_alerts_in_the_minutes_of_the_simulator(
         "all",
         policy=policy,
     )
-    reckoned = Reckoning(objective, Course(*traffic))
+    reckoned = Reckoning(Terms.of(objective), Course(*traffic))
     promise = simulator.Promise(
         float(target),
         days,
