@@ -102,7 +102,7 @@ def test_what_is_not_on_record_is_unknown_unless_something_says_no(
 ) -> None:
     code, out, err = gate(sla, server.url, "--environment", "prod", "--service", "web")
     assert (code, "not on record" in out) == (3, True)
-    assert "are the rules loaded" in err
+    assert "are the rules loaded, and the services scraped?" in err
     assert gate(sla, server.url)[0] == 2
 
 
