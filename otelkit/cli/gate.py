@@ -138,6 +138,7 @@ def _say(verdict: str, limit: Decimal, told: Sequence[Finding]) -> None:
     said = {
         "yes": f"yes: at least {slo.percent(limit)} of every budget is left",
         "no": f"no: less than {slo.percent(limit)} of a budget is left",
-        "unknown": "unknown: not every budget is on record; are the rules loaded and evaluated?",
+        "unknown": "unknown: not every objective has a budget and fresh events on record; "
+        "are the rules loaded, and the services scraped?",
     }
     note(f"release: {said[verdict]}")

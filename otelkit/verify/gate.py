@@ -6,14 +6,20 @@ What is not measured is never a yes: an objective without a budget on record is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from otelkit import names
 from otelkit.model import BudgetObjective, Sla
 from otelkit.verify.prometheus import Sample
+
+_FRESH: Final = "10m"
+"""In which the events of an objective were last counted; rules are evaluated each minute."""
+
+_CLOSED: Final = "4d"
+"""The same where events count in business hours only: a long weekend is no failure."""
 
 
 class Verdict(StrEnum):
@@ -53,10 +59,27 @@ def findings(
     own = f'system="{sla.system}",environment="{environment}"'
     samples = prometheus.query(f"{names.ERROR_BUDGET_REMAINING}{{{own}}}")
     return [
-        finding
+        finding if _counted(objective, own, prometheus) else _doubted(finding)
         for objective in chosen
         for finding in _of(objective, environment, samples, freeze_below)
     ]
+
+
+def _counted(objective: BudgetObjective, own: str, prometheus: Queries) -> bool:
+    """Whether events still come in: a budget stays on record for a month after the last one.
+
+    Asked of the objective as a whole, since a value of its ``by`` labels may be gone for good.
+    """
+    events = f'{names.TOTAL}5m{{{own},objective="{objective.name}"}}'
+    within = _CLOSED if objective.during else _FRESH
+    return bool(prometheus.query(f"count_over_time({events}[{within}])"))
+
+
+def _doubted(finding: Finding) -> Finding:
+    """What was spent stays spent, but what was left may be gone since."""
+    if finding.verdict is Verdict.YES:
+        return replace(finding, verdict=Verdict.UNKNOWN)
+    return finding
 
 
 def _of(

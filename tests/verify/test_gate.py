@@ -21,12 +21,13 @@ system: shop
 release: {freeze_below: 10%}
 environments:
   prod: {match: {env: prod}}
-  staging: {match: {env: staging}, override: {checkout: off}}
+  staging: {match: {env: staging}, override: {checkout: off, unscraped: off}}
 services: {api: {}, web: {}}
 objectives:
   - {name: healthy, service: api, availability: 99%}
   - {name: spent, service: api, latency: {below: 250ms, target: 99%}}
   - {name: silent, service: web, availability: 99%}
+  - {name: unscraped, service: web, availability: 99%}
   - {name: checkout, bad: bad_total, total: all_total, target: 99%, by: [region]}
 """
 LEFT = {
@@ -34,10 +35,13 @@ LEFT = {
     ("prod", "spent", ""): 0.099,
     ("prod", "checkout", "eu"): 0.8,
     ("prod", "checkout", "us"): -1.5,
+    ("prod", "unscraped", ""): 1.0,
     ("staging", "healthy", ""): 1.0,
     ("staging", "spent", ""): 1.0,
     ("staging", "silent", ""): 1.0,
 }
+
+EVENTS = f"{names.TOTAL}5m"
 
 
 @pytest.fixture
@@ -45,20 +49,22 @@ def server(start_prometheus: Callable[..., Prometheus]) -> Prometheus:
     """A Prometheus whose rules record these budgets."""
     rules = [
         {
-            "record": names.ERROR_BUDGET_REMAINING,
+            "record": record,
             "expr": f"vector({left})",
             "labels": {"system": "shop", "environment": environment, "objective": objective}
             | ({"region": region} if region else {}),
         }
         for (environment, objective, region), left in LEFT.items()
+        for record in (names.ERROR_BUDGET_REMAINING, EVENTS)
+        if (record, objective) != (EVENTS, "unscraped")
     ]
     groups = json.dumps({"groups": [{"name": "g", "interval": "1s", "rules": rules}]})
     server = start_prometheus("rule_files: [rules.yml]", {"rules.yml": groups})
 
     def recorded() -> bool:
-        query = {"query": names.ERROR_BUDGET_REMAINING}
+        query = {"query": f'{{__name__=~"{names.ERROR_BUDGET_REMAINING}|{EVENTS}"}}'}
         answer = httpx.get(f"{server.url}/api/v1/query", params=query).json()
-        return len(answer["data"]["result"]) == len(LEFT)
+        return len(answer["data"]["result"]) == 2 * len(LEFT) - 1
 
     assert until(recorded, 30)
     return server
@@ -96,8 +102,16 @@ def test_what_is_not_on_record_is_unknown_unless_something_says_no(
 ) -> None:
     code, out, err = gate(sla, server.url, "--environment", "prod", "--service", "web")
     assert (code, "not on record" in out) == (3, True)
-    assert "are the rules loaded" in err
+    assert "are the rules loaded, and the services scraped?" in err
     assert gate(sla, server.url)[0] == 2
+
+
+def test_a_budget_whose_events_no_longer_come_in_is_unknown(sla: Path, server: Prometheus) -> None:
+    code, out, _ = gate(
+        sla, server.url, "--environment", "prod", "--objective", "unscraped", "--json"
+    )
+    (found,) = json.loads(out)["objectives"]
+    assert (code, found["verdict"], found["budget_left"]) == (3, "unknown", 1.0)
 
 
 def test_each_value_of_a_by_label_has_its_say(sla: Path, server: Prometheus) -> None:
