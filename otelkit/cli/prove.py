@@ -18,7 +18,11 @@ EXAMPLE: Final = "Example: otelkit prove sla.yaml"
 
 
 def prove(sla: SlaFile, as_json: Json = False) -> None:
-    """Generate rules and proofs, and have promtool run every proof."""
+    """Generate rules and proofs, and have promtool run every proof.
+
+    Where many objectives have the same target, window and policy, ten are proven in full and the
+    others in short: their rules differ in nothing but labels and selectors.
+    """
     from otelkit.generate import files
     from otelkit.verify import promtool
 
@@ -36,6 +40,8 @@ def prove(sla: SlaFile, as_json: Json = False) -> None:
             _watched(promtool.prove(program, proofs), len(proofs), as_json=as_json),
             key=lambda verdict: verdict.proof,
         )
+    marked = f"# {files.SHORT}"
+    short = {Path(path).name for path, text in made.items() if marked in text[:500]}
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if as_json:
         print_json(
@@ -44,13 +50,15 @@ def prove(sla: SlaFile, as_json: Json = False) -> None:
                 "ok": not failed,
                 "proofs": [
                     {"proof": v.proof, "passed": v.passed, "seconds": round(v.seconds, 3)}
+                    | {"short": v.proof in short}
                     | ({} if v.passed else {"output": v.output})
                     for v in verdicts
                 ],
             }
         )
     else:
-        note(f"{len(verdicts) - len(failed)} of {plural(len(verdicts), 'proof')} hold")
+        in_short = f", {len(short)} of them in short" if short else ""
+        note(f"{len(verdicts) - len(failed)} of {plural(len(verdicts), 'proof')} hold{in_short}")
     if failed:
         raise Stop(FAILED)
 

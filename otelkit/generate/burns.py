@@ -37,10 +37,10 @@ class _Scene:
     firing: tuple[tuple[str, frozenset[int]], ...]
 
 
-def tests(sla: Sla, objective: BudgetObjective) -> Iterator[Test]:
-    """The tests of one objective's burn alerts."""
-    terms = Terms.of(objective)
-    for scene in _scenes(terms):
+def tests(sla: Sla, objective: BudgetObjective, *, short: bool) -> Iterator[Test]:
+    """The tests of one objective's burn alerts; of the courses ``short`` ones have the first."""
+    scenes = _scenes(Terms.of(objective))
+    for scene in scenes[:1] if short else scenes:
         yield _test(sla, objective, scene)
     yield _apart(sla, objective)
 

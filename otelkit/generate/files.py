@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from otelkit.generate import alerts, budget, health, operator, proofs, raw, sli, stack
+from otelkit.generate.course import Terms
 from otelkit.generate.dashboards import dashboards
 from otelkit.generate.form import Form
 from otelkit.generate.proof import Test, proof_file
 from otelkit.generate.rule import Group, Rule, rule_file
 from otelkit.generate.scope import group_name, narrowed
-from otelkit.model import Sla
+from otelkit.model import BudgetObjective, Objective, Sla
 
 RULES = "alert_rules"
 PROOFS = "proofs"
 DASHBOARDS = "dashboards"
 DEPLOY = "collectors"
+IN_FULL = 10
+"""So many objectives of the same target, window and policy have proofs in full."""
+SHORT = "In short"
+"""How a proof says that it leaves something out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The tests of a rule file, made when they are asked for: they take longer than the rules.
+
+    ``short`` ones leave out what is proven in full of other objectives on the same terms.
+    """
+
+    tests: Callable[[], Iterable[Test]]
+    short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +47,7 @@ class RuleFile:
 
     group: Group
     purpose: str
-    tests: tuple[Test, ...]
+    proof: Proof
 
 
 def files(
@@ -72,7 +89,7 @@ def _of_environment(sla: Sla) -> Iterator[RuleFile]:
     yield RuleFile(
         health.group(sla, watched),
         "Alerts about missing data, a stale collector and rules that stand still.",
-        tuple(proofs.health(sla, watched)),
+        Proof(lambda: proofs.health(sla, watched)),
     )
 
 
@@ -82,8 +99,9 @@ def _measured(sla: Sla) -> Iterator[RuleFile]:
         yield RuleFile(
             health.with_heartbeat(sla, events),
             "The events of each objective: what the budgets count.",
-            tuple(raw.tests(sla)),
+            Proof(lambda: raw.tests(sla)),
         )
+    alike: Counter[Terms] = Counter()
     for objective in sla.objectives:
         rules: tuple[Rule, ...] = (
             *budget.recordings(sla, objective),
@@ -92,8 +110,18 @@ def _measured(sla: Sla) -> Iterator[RuleFile]:
         yield RuleFile(
             health.with_heartbeat(sla, Group(group_name(sla, objective.name), rules)),
             f"The budget and the alerts of {objective.name}.",
-            tuple(proofs.objective(sla, objective)),
+            _proof(sla, objective, alike),
         )
+
+
+def _proof(sla: Sla, objective: Objective, alike: Counter[Terms]) -> Proof:
+    """In full for the first objectives on the same terms: the rules of the others are the same."""
+    short = False
+    if isinstance(objective, BudgetObjective):
+        terms = Terms.of(objective)
+        alike[terms] += 1
+        short = alike[terms] > IN_FULL
+    return Proof(lambda: proofs.objective(sla, objective, short=short), short)
 
 
 def _rules(sla: Sla, source: str) -> dict[str, str]:
@@ -102,14 +130,19 @@ def _rules(sla: Sla, source: str) -> dict[str, str]:
         stem = _stem(file)
         rules = f"{RULES}/{stem}.rules.yml"
         found[rules] = rule_file(file.group, source=source, purpose=file.purpose)
-        if file.tests:
+        tests = tuple(file.proof.tests())
+        if tests:
             found[f"{PROOFS}/{stem}.test.yml"] = proof_file(
-                file.tests,
-                f"../{rules}",
-                source=source,
-                purpose=f"Proves {rules}; run it with: promtool test rules",
+                tests, f"../{rules}", source=source, purpose=_purpose(rules, file.proof)
             )
     return found
+
+
+def _purpose(rules: str, proof: Proof) -> str:
+    said = f"Proves {rules}; run it with: promtool test rules"
+    if proof.short:
+        said += f"\n# {SHORT}: {IN_FULL} objectives on the same terms are proven in full."
+    return said
 
 
 def _resources(sla: Sla, source: str) -> dict[str, str]:

@@ -24,10 +24,10 @@ from otelkit.model import BudgetObjective, Clock, NewBreaches, Objective, QueueL
 _MINUTE: Final = timedelta(minutes=1)
 
 
-def objective(sla: Sla, objective: Objective) -> Iterator[Test]:
-    """The tests of one objective's rules, by its kind."""
+def objective(sla: Sla, objective: Objective, *, short: bool = False) -> Iterator[Test]:
+    """The tests of one objective's rules, by its kind; ``short`` ones prove a budget's labels."""
     if isinstance(objective, BudgetObjective):
-        yield from burns.tests(sla, objective)
+        yield from burns.tests(sla, objective, short=short)
     if isinstance(objective, Clock):
         for severity, threshold in _thresholds(sla, objective).items():
             yield _breaches_alert(sla, objective, severity, threshold)

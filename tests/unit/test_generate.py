@@ -215,3 +215,18 @@ def test_a_folder_where_a_file_should_stand_is_told(folder: Path) -> None:
     with pytest.raises(ConfigError, match="collectors/new: Is a directory; move it out of the way"):
         writer.write(NEW, folder, "s")
     assert (folder / "proofs/b").read_text() == "old b"
+
+
+def test_many_objectives_on_the_same_terms_are_proven_in_short_and_the_file_says_so() -> None:
+    services = "".join(f"  s{n}: {{}}\n" for n in range(12))
+    objectives = "".join(
+        f"  - {{name: o{n}, service: s{n}, availability: 99.9%}}\n" for n in range(12)
+    )
+    text = f"version: 1\nsystem: s\nservices:\n{services}objectives:\n{objectives}"
+    text += "  - {name: other, service: s0, availability: 99%}\n"
+    made = files.files(spec.loads(text, "s.yaml"), "s.yaml")
+    short = {path for path, proof in made.items() if "# In short: 10 objectives" in proof}
+    assert short == {"proofs/s.o10.test.yml", "proofs/s.o11.test.yml"}
+    tests = {path: made[path].count("  - name: ") for path in made if path.startswith("proofs/")}
+    assert tests["proofs/s.o9.test.yml"] > tests["proofs/s.o10.test.yml"] >= 2
+    assert tests["proofs/s.other.test.yml"] > tests["proofs/s.o10.test.yml"]
