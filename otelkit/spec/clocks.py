@@ -10,7 +10,7 @@ from otelkit.model import Allowance, Clock, NewBreaches, Process, Unit
 from otelkit.spec import quantities as q
 from otelkit.spec.alerting import OFF
 from otelkit.spec.draft import Draft
-from otelkit.spec.reader import Reader
+from otelkit.spec.reader import Reader, suggestion
 
 DEFAULT_OVERDUE: Final = {names.SEVERITY_TICKET: NewBreaches(1, timedelta(hours=1))}
 _BY: Final = ("tier", "agreement")
@@ -26,9 +26,7 @@ def clock(draft: Draft) -> Clock | None:
         calendar = parts.calendars.get_named(fields["calendar"], "calendar")
     span = None if process is None else _span(draft, process)
     within = _within(draft, process)
-    for item in fields["by"].items() if "by" in fields else ():
-        item.choice(_BY, "label of clocks")
-    budget = draft.budget(fields.get("target"))
+    budget = draft.budget(fields.get("target"), _label)
     at_risk = fields["at_risk"].parse(q.share) if "at_risk" in fields else None
     late = overdue(fields["overdue"]) if "overdue" in fields else DEFAULT_OVERDUE
     owner = draft.owner(process.owner if process else None)
@@ -38,6 +36,12 @@ def clock(draft: Draft) -> Clock | None:
     return Clock(
         draft.name, owner, target, window, process, *span, calendar, within, at_risk, late, **more
     )
+
+
+def _label(text: str) -> str:
+    if text not in _BY:
+        raise ValueError(f"no label of clocks is called {text!r}{suggestion(text, _BY)}")
+    return text
 
 
 def _span(draft: Draft, process: Process) -> tuple[str, str | None] | None:

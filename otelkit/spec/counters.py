@@ -14,6 +14,8 @@ _SAME: Final = {
     ("bad", "total"): "nothing could ever be good",
     ("good", "bad"): "nothing tells them apart",
 }
+_VECTOR: Final = "vector"
+_NUMBER: Final = "number"
 _NO_COUNTER: Final = {
     "_bucket": "these are buckets, each of which counts those below it as well",
     "_sum": "this is a sum of what was measured, not a count of events",
@@ -90,16 +92,33 @@ def _selector(text: str) -> str:
 
 
 def _ratio(text: str) -> str:
-    import promql_parser
-
-    parsed = _parsed(text)
-    if isinstance(parsed, (promql_parser.NumberLiteral, promql_parser.StringLiteral)):
-        raise ValueError("this is a constant; write an expression that yields the share of good")
-    if isinstance(parsed, promql_parser.MatrixSelector):
-        raise ValueError("this is a range; write an expression that yields the share of good")
+    found = _yields(_parsed(text))
+    if found != _VECTOR:
+        raise ValueError(
+            f"this yields a {found} and no series; write an expression that yields the share of "
+            "good, such as avg(probe_success)"
+        )
     # As it was written: the parser does not print every subquery as it read it. A comment at the
     # end must not swallow what rules put around it.
     return f"{text}\n" if "#" in text else text
+
+
+def _yields(parsed: Any) -> str:
+    """What an expression yields. Rules put an aggregation around it, which needs a vector."""
+    import promql_parser as promql
+
+    if isinstance(parsed, (promql.ParenExpr, promql.UnaryExpr)):
+        return _yields(parsed.expr)
+    if isinstance(parsed, promql.BinaryExpr):
+        sides = {_yields(parsed.lhs), _yields(parsed.rhs)}
+        return _NUMBER if sides == {_NUMBER} else _VECTOR
+    if isinstance(parsed, promql.Call):
+        return _NUMBER if parsed.func.return_type == promql.ValueType.Scalar else _VECTOR
+    if isinstance(parsed, (promql.MatrixSelector, promql.SubqueryExpr)):
+        return "range"
+    if isinstance(parsed, promql.StringLiteral):
+        return "text"
+    return _NUMBER if isinstance(parsed, promql.NumberLiteral) else _VECTOR
 
 
 # --- doubts --------------------------------------------------------------------------------

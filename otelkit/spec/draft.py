@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -39,6 +39,7 @@ class Parts:
     processes: Table[Process]
     queues: Table[Queue]
     policies: Table[AlertPolicy]
+    labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,13 @@ class Draft:
             return None
         return self.parts.services.get_named(self.fields["service"], "service")
 
-    def budget(self, target: Reader | None) -> tuple[Decimal, Window, dict[str, Any]] | None:
+    def budget(
+        self, target: Reader | None, by: Callable[[str], str] = q.by_label
+    ) -> tuple[Decimal, Window, dict[str, Any]] | None:
         """Target, window, and the further keywords of a :class:`BudgetObjective`.
 
-        None where any of it has problems, which are told.
+        ``by`` says whether a label may have budgets. None where any of it has problems, which are
+        told.
         """
         share = None if target is None else target.parse(q.share)
         window: Window | None = DEFAULT_WINDOW
@@ -75,7 +79,7 @@ class Draft:
             self.parts.policies[alerting.DEFAULT],
             self.parts.policies,
         )
-        more: dict[str, Any] = {"policy": policy, "by": self._by(), "exclude": self._exclude()}
+        more: dict[str, Any] = {"policy": policy, "by": self._by(by), "exclude": self._exclude()}
         if "during" in self.fields:
             more["during"] = self.parts.calendars.get_named(self.fields["during"], "calendar")
         if share is None or target is None or window is None:
@@ -84,14 +88,19 @@ class Draft:
             return None
         return share, window, more
 
-    def _by(self) -> tuple[str, ...]:
+    def _by(self, check: Callable[[str], str]) -> tuple[str, ...]:
         if "by" not in self.fields:
             return ()
-        labels = [(item, item.parse(q.by_label)) for item in self.fields["by"].items()]
+        labels = [(item, item.parse(check)) for item in self.fields["by"].items()]
         found: dict[str, None] = {}
         for item, label in labels:
             if label in found:
                 item.problem("this label stands here a second time; keep one of them")
+            elif label in self.parts.labels:
+                item.problem(
+                    f"`labels` sets {label!r} on every alert, so that those of its values could "
+                    "not be told apart; rename or remove it there"
+                )
             elif label is not None:
                 found[label] = None
         return tuple(found)
@@ -120,9 +129,9 @@ def feasible(
 
 def fixed_by(objective: BudgetObjective, labels: Mapping[str, str], reader: Reader | None) -> None:
     """Warn of ``by`` labels of which a matcher leaves one value only."""
-    for item in [] if reader is None else reader.items():
-        label = item.text()
-        if label in objective.by and label in labels:
+    fixed = [label for label in objective.by if label in labels]
+    for item in reader.items() if reader is not None and fixed else ():
+        for label in filter(item.is_word, fixed):
             item.warn(
                 f"only {label}={labels[label]!r} is selected; remove the label, or the matcher"
             )

@@ -97,6 +97,6 @@ def _overridden(objective: Objective, reader: Reader, policies: Table[AlertPolic
         changed = replace(changed, overdue=clocks.overdue(fields["overdue"]))
     elif "overdue" in fields:
         fields["overdue"].problem("only a clock has orders that are overdue; remove it")
-    if changed == objective and fields:
+    if changed == objective:
         reader.warn("this changes nothing; remove it")
     return changed

@@ -55,12 +55,12 @@ def _sla(reader: Reader) -> Sla | None:
     if "version" in fields:
         fields["version"].parse(_version)
     system = fields["system"].parse(q.identifier) if "system" in fields else None
-    known = _parts(fields)
+    labels = parts.labels(fields["labels"]) if "labels" in fields else {}
+    known = _parts(fields, labels)
     found: Table[Objective] = Table({}, ())
     if "objectives" in fields:
         found = objectives(fields["objectives"], known)
     links = parts.links(fields["links"]) if "links" in fields else Links()
-    labels = parts.labels(fields["labels"]) if "labels" in fields else {}
     places: tuple[Environment, ...] = ()
     if "environments" in fields:
         places = environments(fields["environments"], found, known.policies)
@@ -73,7 +73,7 @@ def _sla(reader: Reader) -> Sla | None:
     )  # fmt: skip
 
 
-def _parts(fields: Mapping[str, Reader]) -> Parts:
+def _parts(fields: Mapping[str, Reader], labels: Mapping[str, str]) -> Parts:
     owners = parts.owners(fields.get("owners"))
 
     def table(key: str, read: Callable[[Reader], Table[T]]) -> Table[T]:
@@ -86,6 +86,7 @@ def _parts(fields: Mapping[str, Reader]) -> Parts:
         table("processes", lambda at: parts.processes(at, owners)),
         table("queues", lambda at: parts.queues(at, owners)),
         policies(fields.get("alerting")),
+        labels,
     )
 
 

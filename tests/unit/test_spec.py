@@ -179,7 +179,7 @@ def test_a_comment_in_a_selector_does_not_reach_the_rules() -> None:
 # --- what is wrong -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["broken", "wrong", "overrides", "rare", "none"])
+@pytest.mark.parametrize("name", ["broken", "wrong", "overrides", "rare", "none", "once"])
 def test_every_mistake_is_told_at_once_with_its_place_and_what_to_write(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
