@@ -88,7 +88,7 @@ def _within(draft: Draft, process: Process | None) -> tuple[Allowance, ...]:
         allowance = _allowance(item, process, calendar=on_calendar)
         if allowance is not None:
             found.append(allowance)
-    _check_order(reader, items, found)
+    _check_order(reader, items, found, () if process is None else process.tiers)
     return tuple(found) if len(found) == len(items) else ()
 
 
@@ -107,7 +107,9 @@ def _allowance(reader: Reader, process: Process | None, *, calendar: bool) -> Al
     return Allowance(*amount, tier, partner, agreement)
 
 
-def _check_order(reader: Reader, items: list[Reader], found: list[Allowance]) -> None:
+def _check_order(
+    reader: Reader, items: list[Reader], found: list[Allowance], tiers: tuple[str, ...]
+) -> None:
     if len(found) != len(items):
         return
     if not found:
@@ -120,3 +122,17 @@ def _check_order(reader: Reader, items: list[Reader], found: list[Allowance]) ->
         items[-1].problem(
             "orders that match nothing have no deadline; end with a plain {allow: ...}"
         )
+    for place, (item, allowance) in enumerate(zip(items, found, strict=True)):
+        if place < len(found) - 1 and _hidden(allowance, found[:place], tiers):
+            item.warn(
+                "the lines above match all of these orders, so this never applies; move it up or "
+                "remove it"
+            )
+
+
+def _hidden(allowance: Allowance, above: list[Allowance], tiers: tuple[str, ...]) -> bool:
+    """Whether every order that an allowance matches is matched before."""
+    return all(
+        any(a.tier in (None, tier) and a.partner in (None, allowance.partner) for a in above)
+        for tier in (tiers if allowance.tier is None else (allowance.tier,))
+    )

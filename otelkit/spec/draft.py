@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from otelkit.spec import quantities as q
 from otelkit.spec.reader import Reader, Table
 
 DEFAULT_WINDOW: Final = Window(timedelta(days=30))
+_FAR: Final = timedelta(days=366)
 BUDGET_KEYS: Final = ("window", "alerting", "by", "exclude")
 """Keys of every objective that has a budget."""
 
@@ -40,6 +41,8 @@ class Parts:
     queues: Table[Queue]
     policies: Table[AlertPolicy]
     labels: Mapping[str, str]
+    now: datetime | None
+    """What is excluded long before or after that is doubtful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Draft:
             more["during"] = self.parts.calendars.get_named(self.fields["during"], "calendar")
         if share is None or target is None or window is None:
             return None
+        self._doubt_times(more["exclude"], window)
         if not feasible(share, window, policy, target, self.fields.get("alerting", target)):
             return None
         return share, window, more
@@ -110,6 +114,18 @@ class Draft:
             return ()
         found = [_exclusion(item) for item in self.fields["exclude"].items()]
         return tuple(one for one in found if one is not None)
+
+    def _doubt_times(self, excluded: tuple[Exclusion, ...], window: Window) -> None:
+        """Warn of times that no budget looks back at, and of those that seem mistyped."""
+        now, reader = self.parts.now, self.fields.get("exclude")
+        items = () if now is None or reader is None else reader.items()
+        if now is None or len(items) != len(excluded):
+            return
+        for item, one in zip(items, excluded, strict=True):
+            if one.end < now - window.length:
+                item.warn("this is over for longer than the budget looks back; remove it")
+            if one.start > now + _FAR:
+                item.warn("this begins more than a year from now; correct the year, or wait")
 
 
 def feasible(
