@@ -104,6 +104,8 @@ def _allowance(reader: Reader, process: Process | None, *, calendar: bool) -> Al
     agreement = fields["agreement"].parse(q.identifier) if "agreement" in fields else "default"
     if amount is None or agreement is None:
         return None
+    if (tier is None and "tier" in fields) or (partner is None and "partner" in fields):
+        return None
     return Allowance(*amount, tier, partner, agreement)
 
 

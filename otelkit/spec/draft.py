@@ -121,8 +121,10 @@ class Draft:
         items = () if now is None or reader is None else reader.items()
         if now is None or len(items) != len(excluded):
             return
+        # The longest month and quarter have a day more than alerts reckon with.
+        back = window.length + timedelta(days=1 if window.calendar else 0)
         for item, one in zip(items, excluded, strict=True):
-            if one.end < now - window.length:
+            if one.end < now - back:
                 item.warn("this is over for longer than the budget looks back; remove it")
             if one.start > now + _FAR:
                 item.warn("this begins more than a year from now; correct the year, or wait")
