@@ -41,7 +41,7 @@ def check(sla: SlaFile, as_json: Json = False) -> None:
 def _refuse(sla: Path, problems: Sequence[Problem], *, as_json: bool) -> None:
     if as_json:
         told = [asdict(problem) for problem in problems]
-        print_json({"file": str(sla), "ok": False, "problems": told})
+        print_json({"file": str(sla), "ok": False, "problems": told, "warnings": []})
         return
     for problem in problems:
         print(problem)

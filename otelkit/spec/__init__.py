@@ -6,6 +6,7 @@ The only part of otelkit that knows YAML. Parsing is one way: text, located tree
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,14 @@ def load(path: Path) -> Sla:
     return load_file(path)
 
 
-def check(path: Path) -> Checked:
-    """The SLA file at ``path`` with its warnings. Raises as :func:`load` does."""
+def check(path: Path, now: datetime | None = None) -> Checked:
+    """The SLA file at ``path`` with its warnings. Raises as :func:`load` does.
+
+    Excluded times are held against ``now`` (aware, the present where it is left out).
+    """
     from otelkit.spec.file import check as check_file
 
-    return check_file(path)
+    return check_file(path, now or datetime.now(UTC))
 
 
 def loads(text: str, file: str) -> Sla:

@@ -17,12 +17,20 @@ _KEYS: Final = (names.SEVERITY_PAGE, names.SEVERITY_TICKET, "min_bad_events")
 def policies(reader: Reader | None) -> Table[AlertPolicy]:
     """The policies of the file by name; ``default`` is always there."""
     entries = [] if reader is None else reader.entries()
-    readers = {key.name: value for key, value in entries if key.check(q.identifier)}
+    readers = {key.name: value for key, value in entries if key.check(_name)}
     default = DEFAULT_POLICY
     if DEFAULT in readers:
         default = _policy(readers[DEFAULT], DEFAULT_POLICY)
     found = {name: _policy(value, default) for name, value in readers.items() if name != DEFAULT}
-    return Table({DEFAULT: default, **found}, (DEFAULT, *found))
+    return Table(
+        {DEFAULT: default, **found}, dict.fromkeys((DEFAULT, *(k.name for k, _ in entries)))
+    )
+
+
+def _name(text: str) -> str:
+    if text == OFF:
+        raise ValueError("`alerting: off` means no alerts at all; choose another name")
+    return q.identifier(text)
 
 
 def chosen(reader: Reader | None, base: AlertPolicy, known: Table[AlertPolicy]) -> AlertPolicy:

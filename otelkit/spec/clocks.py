@@ -10,7 +10,7 @@ from otelkit.model import Allowance, Clock, NewBreaches, Process, Unit
 from otelkit.spec import quantities as q
 from otelkit.spec.alerting import OFF
 from otelkit.spec.draft import Draft
-from otelkit.spec.reader import Reader
+from otelkit.spec.reader import Reader, suggestion
 
 DEFAULT_OVERDUE: Final = {names.SEVERITY_TICKET: NewBreaches(1, timedelta(hours=1))}
 _BY: Final = ("tier", "agreement")
@@ -26,9 +26,7 @@ def clock(draft: Draft) -> Clock | None:
         calendar = parts.calendars.get_named(fields["calendar"], "calendar")
     span = None if process is None else _span(draft, process)
     within = _within(draft, process)
-    for item in fields["by"].items() if "by" in fields else ():
-        item.choice(_BY, "label of clocks")
-    budget = draft.budget(fields.get("target"))
+    budget = draft.budget(fields.get("target"), _label)
     at_risk = fields["at_risk"].parse(q.share) if "at_risk" in fields else None
     late = overdue(fields["overdue"]) if "overdue" in fields else DEFAULT_OVERDUE
     owner = draft.owner(process.owner if process else None)
@@ -38,6 +36,12 @@ def clock(draft: Draft) -> Clock | None:
     return Clock(
         draft.name, owner, target, window, process, *span, calendar, within, at_risk, late, **more
     )
+
+
+def _label(text: str) -> str:
+    if text not in _BY:
+        raise ValueError(f"no label of clocks is called {text!r}{suggestion(text, _BY)}")
+    return text
 
 
 def _span(draft: Draft, process: Process) -> tuple[str, str | None] | None:
@@ -84,7 +88,7 @@ def _within(draft: Draft, process: Process | None) -> tuple[Allowance, ...]:
         allowance = _allowance(item, process, calendar=on_calendar)
         if allowance is not None:
             found.append(allowance)
-    _check_order(reader, items, found)
+    _check_order(reader, items, found, () if process is None else process.tiers)
     return tuple(found) if len(found) == len(items) else ()
 
 
@@ -100,10 +104,14 @@ def _allowance(reader: Reader, process: Process | None, *, calendar: bool) -> Al
     agreement = fields["agreement"].parse(q.identifier) if "agreement" in fields else "default"
     if amount is None or agreement is None:
         return None
+    if (tier is None and "tier" in fields) or (partner is None and "partner" in fields):
+        return None
     return Allowance(*amount, tier, partner, agreement)
 
 
-def _check_order(reader: Reader, items: list[Reader], found: list[Allowance]) -> None:
+def _check_order(
+    reader: Reader, items: list[Reader], found: list[Allowance], tiers: tuple[str, ...]
+) -> None:
     if len(found) != len(items):
         return
     if not found:
@@ -116,3 +124,17 @@ def _check_order(reader: Reader, items: list[Reader], found: list[Allowance]) ->
         items[-1].problem(
             "orders that match nothing have no deadline; end with a plain {allow: ...}"
         )
+    for place, (item, allowance) in enumerate(zip(items, found, strict=True)):
+        if place < len(found) - 1 and _hidden(allowance, found[:place], tiers):
+            item.warn(
+                "the lines above match all of these orders, so this never applies; move it up or "
+                "remove it"
+            )
+
+
+def _hidden(allowance: Allowance, above: list[Allowance], tiers: tuple[str, ...]) -> bool:
+    """Whether every order that an allowance matches is matched before."""
+    return all(
+        any(a.tier in (None, tier) and a.partner in (None, allowance.partner) for a in above)
+        for tier in (tiers if allowance.tier is None else (allowance.tier,))
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
-from otelkit.model import Query, Selectors
+from otelkit.model import Objective, Query, Selectors
 from otelkit.spec.draft import Draft, fixed_by
+from otelkit.spec.matchers import beyond, equalities, matchers, meaning, overlap
 
 COUNTERS: Final = ("good", "bad", "total")
 _SAME: Final = {
@@ -14,6 +16,8 @@ _SAME: Final = {
     ("bad", "total"): "nothing could ever be good",
     ("good", "bad"): "nothing tells them apart",
 }
+_VECTOR: Final = "vector"
+_NUMBER: Final = "number"
 _NO_COUNTER: Final = {
     "_bucket": "these are buckets, each of which counts those below it as well",
     "_sum": "this is a sum of what was measured, not a count of events",
@@ -32,7 +36,7 @@ def selectors(draft: Draft) -> Selectors | None:
     if len(given) != 2 or None in found.values() or budget is None or owner is None:
         return None
     first, second = given
-    if found[first] == found[second]:
+    if len({meaning(_parsed(text)) for text in found.values() if text is not None}) == 1:
         draft.fields[first].problem(f"{first} and {second} select the same; {_SAME[first, second]}")
         return None
     target, window, more = budget
@@ -65,6 +69,7 @@ def _owner(draft: Draft) -> str | None:
 # --- PromQL --------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def _parsed(text: str) -> Any:
     import promql_parser
 
@@ -90,16 +95,33 @@ def _selector(text: str) -> str:
 
 
 def _ratio(text: str) -> str:
-    import promql_parser
-
-    parsed = _parsed(text)
-    if isinstance(parsed, (promql_parser.NumberLiteral, promql_parser.StringLiteral)):
-        raise ValueError("this is a constant; write an expression that yields the share of good")
-    if isinstance(parsed, promql_parser.MatrixSelector):
-        raise ValueError("this is a range; write an expression that yields the share of good")
+    found = _yields(_parsed(text))
+    if found != _VECTOR:
+        raise ValueError(
+            f"this yields a {found} and no series; write an expression that yields the share of "
+            "good, such as avg(probe_success)"
+        )
     # As it was written: the parser does not print every subquery as it read it. A comment at the
     # end must not swallow what rules put around it.
     return f"{text}\n" if "#" in text else text
+
+
+def _yields(parsed: Any) -> str:
+    """What an expression yields. Rules put an aggregation around it, which needs a vector."""
+    import promql_parser as promql
+
+    if isinstance(parsed, (promql.ParenExpr, promql.UnaryExpr)):
+        return _yields(parsed.expr)
+    if isinstance(parsed, promql.BinaryExpr):
+        sides = {_yields(parsed.lhs), _yields(parsed.rhs)}
+        return _NUMBER if sides == {_NUMBER} else _VECTOR
+    if isinstance(parsed, promql.Call):
+        return _NUMBER if parsed.func.return_type == promql.ValueType.Scalar else _VECTOR
+    if isinstance(parsed, (promql.MatrixSelector, promql.SubqueryExpr)):
+        return "range"
+    if isinstance(parsed, promql.StringLiteral):
+        return "text"
+    return _NUMBER if isinstance(parsed, promql.NumberLiteral) else _VECTOR
 
 
 # --- doubts --------------------------------------------------------------------------------
@@ -107,23 +129,41 @@ def _ratio(text: str) -> str:
 
 def _doubt(draft: Draft, objective: Selectors) -> None:
     """Warn of counters that hardly count what they are meant to."""
-    texts = {name: getattr(objective, name) for name in COUNTERS}
-    parsed = {name: _parsed(text) for name, text in texts.items() if text is not None}
+    parsed = _counters(objective)
     for name, selector in parsed.items():
         for doubt in _about(selector):
             draft.fields[name].warn(doubt)
     part = "good" if "good" in parsed else "bad"
-    for doubt in _beyond(parsed[part], parsed["total"]) if "total" in parsed else ():
-        draft.fields[part].warn(doubt)
-    one, other = map(_equalities, parsed.values())
-    fixed = {label: value for label, value in one.items() if other.get(label) == value}
-    fixed_by(objective, fixed, draft.fields.get("by"))
+    if "total" not in parsed:
+        if overlap(parsed["good"], parsed["bad"]):
+            draft.fields["bad"].warn(
+                "good selects some of these series too, so that their events count as both; tell "
+                "the two apart by a label"
+            )
+    else:
+        for one in beyond(parsed[part], parsed["total"]):
+            draft.fields[part].warn(
+                f"the total has {one} and this may select others, so that it may count more than "
+                "all; add the matcher"
+            )
+    fixed_by(objective, fixed_labels(objective), draft.fields.get("by"))
+
+
+def _counters(objective: Selectors) -> dict[str, Any]:
+    texts = {name: getattr(objective, name) for name in COUNTERS}
+    return {name: _parsed(text) for name, text in texts.items() if text is not None}
+
+
+def fixed_labels(objective: Selectors) -> dict[str, str]:
+    """Labels of which both counters select the same one value only."""
+    one, other = map(equalities, _counters(objective).values())
+    return {label: value for label, value in one.items() if other.get(label) == value}
 
 
 def _about(selector: Any) -> Iterator[str]:
     for ending, why in _NO_COUNTER.items():
         if selector.name.endswith(ending) and not (
-            ending == "_bucket" and "le" in _labels(selector)
+            ending == "_bucket" and any(one.label == "le" for one in matchers(selector))
         ):
             yield f"{selector.name}: {why}; select a counter such as one that ends in _total"
             return
@@ -134,28 +174,10 @@ def _about(selector: Any) -> Iterator[str]:
         )
 
 
-def _beyond(part: Any, total: Any) -> Iterator[str]:
-    """Where a part selects what its total leaves out, it is no part."""
-    if part.name != total.name:
-        return
-    own, whole = _equalities(part), _equalities(total)
-    for label, value in whole.items():
-        if own.get(label) != value:
-            yield (
-                f"the total has {label}={value!r} and this has not, so that it may count more "
-                "than all; add the matcher"
-            )
-
-
-def _equalities(selector: Any) -> dict[str, str]:
-    import promql_parser
-
-    return {
-        matcher.name: matcher.value
-        for matcher in selector.matchers.matchers
-        if matcher.op == promql_parser.MatchOp.Equal
-    }
-
-
-def _labels(selector: Any) -> set[str]:
-    return {matcher.name for matcher in selector.matchers.matchers}
+def totals_of_failures(objectives: Iterable[Objective]) -> Iterator[tuple[str, str]]:
+    """Names of objectives whose total is what another counts as bad, with the other's."""
+    found = [(one.name, _counters(one)) for one in objectives if isinstance(one, Selectors)]
+    bad = {meaning(parsed["bad"]): name for name, parsed in found if "bad" in parsed}
+    for name, parsed in found:
+        if "total" in parsed and meaning(parsed["total"]) in bad:
+            yield name, bad[meaning(parsed["total"])]

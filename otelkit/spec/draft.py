@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from otelkit.spec import quantities as q
 from otelkit.spec.reader import Reader, Table
 
 DEFAULT_WINDOW: Final = Window(timedelta(days=30))
+_FAR: Final = timedelta(days=366)
 BUDGET_KEYS: Final = ("window", "alerting", "by", "exclude")
 """Keys of every objective that has a budget."""
 
@@ -39,6 +40,9 @@ class Parts:
     processes: Table[Process]
     queues: Table[Queue]
     policies: Table[AlertPolicy]
+    labels: Mapping[str, str]
+    now: datetime | None
+    """What is excluded long before or after that is doubtful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,13 @@ class Draft:
             return None
         return self.parts.services.get_named(self.fields["service"], "service")
 
-    def budget(self, target: Reader | None) -> tuple[Decimal, Window, dict[str, Any]] | None:
+    def budget(
+        self, target: Reader | None, by: Callable[[str], str] = q.by_label
+    ) -> tuple[Decimal, Window, dict[str, Any]] | None:
         """Target, window, and the further keywords of a :class:`BudgetObjective`.
 
-        None where any of it has problems, which are told.
+        ``by`` says whether a label may have budgets. None where any of it has problems, which are
+        told.
         """
         share = None if target is None else target.parse(q.share)
         window: Window | None = DEFAULT_WINDOW
@@ -75,23 +82,29 @@ class Draft:
             self.parts.policies[alerting.DEFAULT],
             self.parts.policies,
         )
-        more: dict[str, Any] = {"policy": policy, "by": self._by(), "exclude": self._exclude()}
+        more: dict[str, Any] = {"policy": policy, "by": self._by(by), "exclude": self._exclude()}
         if "during" in self.fields:
             more["during"] = self.parts.calendars.get_named(self.fields["during"], "calendar")
         if share is None or target is None or window is None:
             return None
+        self._doubt_times(more["exclude"], window)
         if not feasible(share, window, policy, target, self.fields.get("alerting", target)):
             return None
         return share, window, more
 
-    def _by(self) -> tuple[str, ...]:
+    def _by(self, check: Callable[[str], str]) -> tuple[str, ...]:
         if "by" not in self.fields:
             return ()
-        labels = [(item, item.parse(q.by_label)) for item in self.fields["by"].items()]
+        labels = [(item, item.parse(check)) for item in self.fields["by"].items()]
         found: dict[str, None] = {}
         for item, label in labels:
             if label in found:
                 item.problem("this label stands here a second time; keep one of them")
+            elif label in self.parts.labels:
+                item.problem(
+                    f"`labels` sets {label!r} on every alert, so that those of its values could "
+                    "not be told apart; rename or remove it there"
+                )
             elif label is not None:
                 found[label] = None
         return tuple(found)
@@ -101,6 +114,20 @@ class Draft:
             return ()
         found = [_exclusion(item) for item in self.fields["exclude"].items()]
         return tuple(one for one in found if one is not None)
+
+    def _doubt_times(self, excluded: tuple[Exclusion, ...], window: Window) -> None:
+        """Warn of times that no budget looks back at, and of those that seem mistyped."""
+        now, reader = self.parts.now, self.fields.get("exclude")
+        items = () if now is None or reader is None else reader.items()
+        if now is None or len(items) != len(excluded):
+            return
+        # The longest month and quarter have a day more than alerts reckon with.
+        back = window.length + timedelta(days=1 if window.calendar else 0)
+        for item, one in zip(items, excluded, strict=True):
+            if one.end < now - back:
+                item.warn("this is over for longer than the budget looks back; remove it")
+            if one.start > now + _FAR:
+                item.warn("this begins more than a year from now; correct the year, or wait")
 
 
 def feasible(
@@ -120,9 +147,9 @@ def feasible(
 
 def fixed_by(objective: BudgetObjective, labels: Mapping[str, str], reader: Reader | None) -> None:
     """Warn of ``by`` labels of which a matcher leaves one value only."""
-    for item in [] if reader is None else reader.items():
-        label = item.text()
-        if label in objective.by and label in labels:
+    fixed = [label for label in objective.by if label in labels]
+    for item in reader.items() if reader is not None and fixed else ():
+        for label in filter(item.is_word, fixed):
             item.warn(
                 f"only {label}={labels[label]!r} is selected; remove the label, or the matcher"
             )

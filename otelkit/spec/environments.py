@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -15,9 +15,11 @@ from otelkit.model import (
     Environment,
     Latency,
     Objective,
+    Selectors,
 )
 from otelkit.spec import alerting, clocks, parts
 from otelkit.spec import quantities as q
+from otelkit.spec.counters import fixed_labels
 from otelkit.spec.draft import feasible
 from otelkit.spec.reader import Reader, Table
 
@@ -32,12 +34,22 @@ def environments(
     entries = reader.entries()
     if reader.is_mapping and not entries:
         reader.problem("no environment is named; write such as prod: {match: {env: prod}}")
-    found = []
+    found: list[Environment] = []
     for key, value in entries:
         one = _environment(key.name, value, objectives, policies)
         if key.check(q.identifier) and one is not None:
+            _check_apart(one, found, value)
             found.append(one)
     return tuple(found)
+
+
+def _check_apart(one: Environment, others: list[Environment], reader: Reader) -> None:
+    for other in others:
+        if other.match == one.match:
+            (reader.at("match") or reader).warn(
+                f"{other.name!r} has the same match, so that both count the same events and alert "
+                "on them; tell the two apart by a label"
+            )
 
 
 def _environment(
@@ -49,8 +61,6 @@ def _environment(
     page_as: str | None = names.SEVERITY_PAGE
     if "page_as" in fields:
         page_as = fields["page_as"].choice(severities, "severity")
-    if "match" in fields:
-        _check_match(fields["match"], match, objectives.values())
     changed = dict(objectives)
     dropped: set[str] = set()
     for key, value in fields["override"].entries() if "override" in fields else ():
@@ -61,25 +71,42 @@ def _environment(
             dropped.add(key.name)
         elif objective is not None:
             changed[key.name] = _overridden(objective, value, policies)
+    inside = tuple(o for name, o in changed.items() if name not in dropped)
+    if "match" in fields:
+        _check_match(fields["match"], match, inside)
     if page_as is None or not match:
         return None
-    inside = tuple(o for name, o in changed.items() if name not in dropped)
     if not set(objectives.declared) - dropped:
         reader.problem("every objective is off here; remove the environment")
     return Environment(name, match, page_as, inside)
 
 
 def _check_match(reader: Reader, match: dict[str, str], objectives: Iterable[Objective]) -> None:
+    told: set[str] = set()
     for objective in objectives:
-        if not isinstance(objective, (Availability, Latency)):
-            continue
-        for label, value in objective.service.match.items():
-            if match.get(label, value) != value:
+        what, labels = _selected(objective)
+        for label, value in labels.items():
+            if match.get(label, value) != value and what not in told:
+                told.add(what)
                 reader.problem(
-                    f"service {objective.service.name!r} is selected by {label}={value!r}, so that "
+                    f"{what} is selected by {label}={value!r}, so that "
                     f"with {label}={match[label]!r} nothing is; remove one of the two"
                 )
-                return
+        for label in objective.by if isinstance(objective, BudgetObjective) else ():
+            if label in match and not isinstance(objective, Clock):
+                reader.warn(
+                    f"only {label}={match[label]!r} is selected, so that {objective.name!r} has no "
+                    f"other {label} to tell apart; remove it from its `by`"
+                )
+
+
+def _selected(objective: Objective) -> tuple[str, Mapping[str, str]]:
+    """What an objective selects from, and the labels of which that has one value only."""
+    if isinstance(objective, (Availability, Latency)):
+        return f"service {objective.service.name!r}", objective.service.match
+    if isinstance(objective, Selectors):
+        return f"objective {objective.name!r}", fixed_labels(objective)
+    return "", {}
 
 
 def _overridden(objective: Objective, reader: Reader, policies: Table[AlertPolicy]) -> Objective:
@@ -97,6 +124,6 @@ def _overridden(objective: Objective, reader: Reader, policies: Table[AlertPolic
         changed = replace(changed, overdue=clocks.overdue(fields["overdue"]))
     elif "overdue" in fields:
         fields["overdue"].problem("only a clock has orders that are overdue; remove it")
-    if changed == objective and fields:
+    if changed == objective:
         reader.warn("this changes nothing; remove it")
     return changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -29,17 +30,18 @@ KEYS: Final = (
 
 def load(path: Path) -> Sla:
     """The SLA file at ``path``."""
-    return check(path).sla
+    return check(path, None).sla
 
 
 def loads(text: str, file: str) -> Sla:
     """The SLA file with this text."""
-    return source.loads(text, file, _sla)
+    return source.loads(text, file, lambda reader: _sla(reader, None))
 
 
-def check(path: Path) -> Checked:
-    """The SLA file at ``path``, and what is doubtful about it."""
-    return Checked(*source.check(source.text_of(path), str(path), _sla))
+def check(path: Path, now: datetime | None) -> Checked:
+    """The SLA file at ``path``, and what is doubtful about it at that time."""
+    text = source.text_of(path)
+    return Checked(*source.check(text, str(path), lambda reader: _sla(reader, now)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +52,17 @@ class Checked:
     warnings: tuple[Problem, ...]
 
 
-def _sla(reader: Reader) -> Sla | None:
+def _sla(reader: Reader, now: datetime | None) -> Sla | None:
     fields = merged(reader).fields(KEYS, ("version", "system", "objectives"))
     if "version" in fields:
         fields["version"].parse(_version)
     system = fields["system"].parse(q.identifier) if "system" in fields else None
-    known = _parts(fields)
+    labels = parts.labels(fields["labels"]) if "labels" in fields else {}
+    known = _parts(fields, labels, now)
     found: Table[Objective] = Table({}, ())
     if "objectives" in fields:
         found = objectives(fields["objectives"], known)
     links = parts.links(fields["links"]) if "links" in fields else Links()
-    labels = parts.labels(fields["labels"]) if "labels" in fields else {}
     places: tuple[Environment, ...] = ()
     if "environments" in fields:
         places = environments(fields["environments"], found, known.policies)
@@ -73,7 +75,7 @@ def _sla(reader: Reader) -> Sla | None:
     )  # fmt: skip
 
 
-def _parts(fields: Mapping[str, Reader]) -> Parts:
+def _parts(fields: Mapping[str, Reader], labels: Mapping[str, str], now: datetime | None) -> Parts:
     owners = parts.owners(fields.get("owners"))
 
     def table(key: str, read: Callable[[Reader], Table[T]]) -> Table[T]:
@@ -86,6 +88,8 @@ def _parts(fields: Mapping[str, Reader]) -> Parts:
         table("processes", lambda at: parts.processes(at, owners)),
         table("queues", lambda at: parts.queues(at, owners)),
         policies(fields.get("alerting")),
+        labels,
+        now,
     )
 
 

@@ -77,7 +77,8 @@ def _included(reader: Reader, including: Path) -> Iterator[Node]:
 
 
 def _paths(item: Reader, pattern: str, folder: Path) -> list[Path]:
-    if Path(pattern).is_absolute() or not pattern.isprintable():
+    named = Path(pattern)
+    if named.is_absolute() or not named.parts or not pattern.isprintable():
         item.problem("write a path from the folder of this file, such as teams/*.yaml")
         return []
     try:

@@ -9,7 +9,7 @@ from typing import Final
 from otelkit.model import Objective
 from otelkit.spec import quantities as q
 from otelkit.spec.clocks import clock
-from otelkit.spec.counters import COUNTERS, query, selectors
+from otelkit.spec.counters import COUNTERS, query, selectors, totals_of_failures
 from otelkit.spec.document import Mark
 from otelkit.spec.draft import BUDGET_KEYS, Draft, Parts
 from otelkit.spec.limits import queue_limit
@@ -34,6 +34,7 @@ class _Kind:
 def objectives(reader: Reader, parts: Parts) -> Table[Objective]:
     """All objectives in file order; those with problems are declared only."""
     found: dict[str, Objective] = {}
+    totals: dict[str, Reader] = {}
     seen: dict[str, Mark] = {}
     items = reader.items() if reader.is_list else []
     if not items:
@@ -42,6 +43,12 @@ def objectives(reader: Reader, parts: Parts) -> Table[Objective]:
         objective = _objective(item, parts, seen)
         if objective is not None:
             found.setdefault(objective.name, objective)
+            totals.setdefault(objective.name, item.at("total") or item)
+    for name, other in totals_of_failures(found.values()):
+        totals[name].warn(
+            f"{other!r} counts these as bad, so that there are events here only while that "
+            "one fails; select all events"
+        )
     return Table(found, seen)
 
 

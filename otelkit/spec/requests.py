@@ -29,7 +29,7 @@ def latency(draft: Draft) -> Latency | None:
     fields = draft.fields["latency"].fields(("below", "target", "native"), ("below", "target"))
     native = fields["native"].parse(q.boolean) if "native" in fields else False
     below = fields["below"].parse(q.seconds) if "below" in fields else None
-    if service and below and not native and not service.foreign and not _is_bound(below):
+    if service and below and native is False and not service.foreign and not _is_bound(below):
         fields["below"].problem(_neighbours(below))
     budget = draft.budget(fields.get("target"))
     owner = draft.owner(service.owner if service else None)

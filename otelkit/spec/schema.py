@@ -18,6 +18,11 @@ _SHARE: Final = r"^[0-9]{1,3}(\.[0-9]{1,9})? ?%$"
 _DURATION: Final = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h|d|w))+$"
 _ALLOWANCE: Final = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|bd|s|m|h|d|w))+$"
 _BUDGET_SHARE: Final = r"^[0-9.]+ ?% in [0-9]+[hd]$"
+_LABEL: Final = "^[A-Za-z_][A-Za-z0-9_]*$"
+_METRIC: Final = "^[A-Za-z_:][A-Za-z0-9_:]*$"
+_DATE: Final = "^[0-9]{4}-?[0-9W]{2,3}-?[0-9]{1,2}$"
+_INSTANT: Final = "^[0-9]{4}-?[0-9W].*[0-9Z]$"
+_HOURS: Final = r"^ *[0-9]{2}:[0-9]{2} *- *[0-9]{2}:[0-9]{2} *(,.*)?$"
 _SEVERITIES: Final = (names.SEVERITY_PAGE, names.SEVERITY_TICKET)
 _BREACHES: Final = r"^[0-9]{1,6} new in [0-9a-z.]+$"
 
@@ -32,9 +37,11 @@ def json_schema() -> Schema:
                 "version": {"const": 1},
                 "system": _name("Stands on every rule, alert and dashboard."),
                 "include": _list(_text("Path from this file's folder, or a pattern of paths.")),
-                "environments": _map(_environment()),
+                "environments": _some(_map(_environment())),
                 "links": _object({"grafana": _url(), "runbook": _url("May hold {alert}.")}),
-                "labels": _map({"type": ["string", "number", "boolean"]}, "On every alert."),
+                "labels": _map(
+                    _text() | {"type": ["string", "number", "boolean"]}, "On every alert."
+                ),
                 "owners": _map(_severities(_text("Alertmanager receiver."), required=("page",))),
                 "calendars": _map(_calendar()),
                 "services": _map(_service(), "By the value of their job label."),
@@ -55,45 +62,48 @@ def json_schema() -> Schema:
 
 
 def _calendar() -> Schema:
-    interval = {"type": "string", "examples": ["09:00-18:00", "09:00-12:00, 13:00-18:00"]}
+    interval = _pattern(_HOURS, "09:00-18:00", "09:00-12:00, 13:00-18:00")
     return _object(
         {
-            "timezone": {"type": "string", "examples": ["Europe/Berlin", "UTC"]},
-            "hours": _map(
-                {"anyOf": [interval, {"type": "array", "items": interval}]},
-                "By weekdays, such as mon-fri or sat,sun.",
-            ),
+            "timezone": _text() | {"examples": ["Europe/Berlin", "UTC"]},
+            "hours": _some(_map(_list(interval), "By weekdays, such as mon-fri or sat,sun.")),
             # YAML of old takes Norway's NO for false.
-            "holidays": {"type": ["string", "boolean"], "description": "ISO code of a country."},
-            "closed": _list({"type": "string", "format": "date"}),
+            "holidays": _text("ISO code of a country.") | {"type": ["string", "boolean"]},
+            "closed": _list(_pattern(_DATE, "2026-12-31")),
         },
         required=("timezone", "hours"),
     )
 
 
 def _service() -> Schema:
-    http = {key: _text() for key in ("duration", "status", "route")}
+    http = {
+        "duration": _pattern(_METRIC, "http_request_seconds"),
+        **{key: _pattern(_LABEL) for key in ("status", "route")},
+    }
     return _object(
         {
             "owner": _name(),
-            "match": _map({"type": "string"}, "Labels that select its series."),
+            "match": _some(_map(_text(), "Labels that select its series.")),
             "http": _object(http) | {"description": "Names in a service of another make."},
         }
     )
 
 
 def _process() -> Schema:
-    lists = ("stages", "optional", "done", "cancelled", "paused", "tiers")
-    keys: Schema = {"owner": _name()}
-    return _object(keys | {key: _list(_text()) for key in lists}, required=("stages", "done"))
+    keys: Schema = {
+        "owner": _name(),
+        **{key: _list(_name(), least=1) for key in ("stages", "done", "tiers")},
+        **{key: _list(_name()) for key in ("optional", "cancelled", "paused")},
+    }
+    return _object(keys, required=("stages", "done"))
 
 
 def _policy(*more: tuple[str, Schema]) -> Schema:
-    share = _pattern(_BUDGET_SHARE, "2% in 1h")
+    shares = _list(_pattern(_BUDGET_SHARE, "2% in 1h"), least=1)
     return _object(
         {
             **dict(more),
-            **{severity: _list({"anyOf": [share, _off()]}) for severity in _SEVERITIES},
+            **{severity: {"anyOf": [*shares["anyOf"], _off()]} for severity in _SEVERITIES},
             "min_bad_events": {"type": "integer", "minimum": 1},
         }
     )
@@ -115,7 +125,7 @@ def _environment() -> Schema:
     )
     return _object(
         {
-            "match": _map({"type": "string"}, "Labels that select its series."),
+            "match": _some(_map(_text(), "Labels that select its series.")),
             "page_as": {"enum": list(_SEVERITIES)},
             "override": _map({"anyOf": [_off(), overridden]}, "By objective."),
         },
@@ -171,15 +181,16 @@ def _objectives() -> list[Schema]:
 
 
 def _budget(keys: Schema, required: tuple[str, ...]) -> Schema:
+    instant = _pattern(_INSTANT, "2026-03-01T00:00Z")
     exclusion = _object(
-        {"from": _text("2026-03-01T00:00Z"), "to": _text(), "reason": _text()},
+        {"from": instant, "to": instant, "reason": _text()},
         required=("from", "to", "reason"),
     )
     common: Schema = {
         "window": _pattern(r"^([0-9]+[dw]|week|month|quarter)$", "30d", "month"),
         "alerting": _alerting(),
-        "by": _list(_text("A label; each of its values has a budget of its own.")),
-        "exclude": _list(exclusion),
+        "by": _list(_said(_pattern(_LABEL), "Each value of the label has a budget of its own.")),
+        "exclude": {"type": "array", "items": exclusion},
     }
     return _objective(common | keys, required)
 
@@ -204,8 +215,13 @@ def _map(values: Schema, description: str = "") -> Schema:
     return _said({"type": "object", "additionalProperties": values}, description)
 
 
-def _list(items: Schema) -> Schema:
-    return {"anyOf": [items, {"type": "array", "items": items}]}
+def _list(items: Schema, least: int = 0) -> Schema:
+    many = {"type": "array", "items": items}
+    return {"anyOf": [items, many | ({"minItems": least} if least else {})]}
+
+
+def _some(table: Schema) -> Schema:
+    return table | {"minProperties": 1}
 
 
 def _severities(value: Schema, required: tuple[str, ...] = ()) -> Schema:
@@ -234,7 +250,8 @@ def _share(description: str) -> Schema:
 
 
 def _pattern(pattern: str, *examples: str) -> Schema:
-    return {"type": "string", "pattern": pattern, "examples": list(examples)}
+    found: Schema = {"type": "string", "pattern": pattern}
+    return found | ({"examples": list(examples)} if examples else {})
 
 
 def _said(schema: Schema, description: str) -> Schema:

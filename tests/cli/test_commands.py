@@ -36,6 +36,10 @@ objectives:
   - {name: c, service: api, latency: {below: 300ms, target: 99%}}
   - {name: d, service: api, availability: 99%, sevrity: page}
 """
+DOUBTFUL = """\
+objectives:
+  - {name: sums, good: a_sum, total: a_total, target: 99%}
+"""
 
 
 class Done:
@@ -175,6 +179,20 @@ def test_check_answers_programs_as_json(broken: Path) -> None:
     done = otelkit("check", SHOP, "--json")
     assert (done.code, done.json["ok"], done.json["problems"]) == (0, True, [])
     assert done.json["holds"]["objective"] == 6
+
+
+def test_check_tells_what_is_doubtful_and_exits_0(tmp_path: Path) -> None:
+    path = tmp_path / "sla.yaml"
+    path.write_text(FIVE.partition("objectives:")[0].replace("my shop", "shop") + DOUBTFUL)
+    said = "a_sum: this is a sum of what was measured, not a count of events"
+    done = otelkit("check", path)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"warning: {path}:5:24: objectives[0].good: {said}")
+    assert done.out.endswith(f"{path}: fine. System shop: 1 objective, 1 service.\n")
+    done = otelkit("check", path, "--json")
+    assert (done.code, done.json["ok"], done.json["problems"]) == (0, True, [])
+    (warning,) = done.json["warnings"]
+    assert (warning["line"], warning["path"]) == (5, "objectives[0].good")
 
 
 # --- generate ------------------------------------------------------------------------------

@@ -39,6 +39,8 @@ def _says(node: ast.stmt) -> bool:
     if isinstance(node, ast.Raise):
         return isinstance(node.exc, ast.Call) and bool(node.exc.args)
     call = node.value if isinstance(node, ast.Expr) else None
+    if isinstance(call, ast.Yield) and isinstance(call.value, (ast.Constant, ast.JoinedStr)):
+        return True
     return (
         isinstance(call, ast.Call)
         and isinstance(call.func, ast.Attribute)

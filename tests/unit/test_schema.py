@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import yaml
 
 from otelkit import spec
 from otelkit.cli import init
+from otelkit.errors import SpecError
 from otelkit.spec.reader import Reader
 
 FULL = Path(__file__).parent / "data" / "full.yaml"
@@ -51,11 +54,75 @@ def test_it_has_exactly_the_keys_that_the_reader_knows(monkeypatch: pytest.Monke
     assert described == read
 
 
+def test_what_has_the_wrong_shape_is_refused_by_both() -> None:
+    """Each node of the whole file is replaced by one of another kind, or by nothing."""
+    valid = jsonschema.Draft202012Validator(spec.json_schema()).is_valid
+    whole = _whole()
+    for path in _paths(whole):
+        for other in _OTHERS:
+            changed = _with(whole, path, other)
+            told = _told(changed)
+            if valid(_typed(changed)):
+                assert [t for t in told if not _LATER.search(t)] == [], (path, other)
+            else:
+                assert told, (path, other)
+
+
+_OTHERS: tuple[Any, ...] = ("", [], {})
+_LATER = re.compile("is called|nobody owns|never opens")
+"""What is said of references and sums is for no schema to see."""
+
+
+def _whole() -> dict[str, Any]:
+    """The whole file with what it includes, as one."""
+    included = (WHOLE.with_name("calendars.yaml"), WHOLE.parent / "teams" / "plant.yaml")
+    document, *more = (_read(path) for path in (WHOLE, *included))
+    del document["include"]
+    for one in more:
+        for key, part in one.items():
+            document[key] = document.get(key, type(part)()) | part if isinstance(part, dict) else [
+                *document.get(key, []), *part,
+            ]  # fmt: skip
+    return document
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506 - text
+    return found
+
+
+def _paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    pairs = node.items() if isinstance(node, dict) else enumerate(node)
+    for key, inner in pairs if isinstance(node, (dict, list)) else ():
+        yield (*path, key)
+        yield from _paths(inner, (*path, key))
+
+
+def _with(document: Any, path: tuple[Any, ...], other: Any) -> Any:
+    changed = inner = copy.deepcopy(document)
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = other
+    return changed
+
+
+def _told(document: Any) -> tuple[str, ...]:
+    try:
+        spec.loads(json.dumps(document), "sla.yaml")  # which YAML includes
+    except SpecError as error:
+        return tuple(problem.message for problem in error.problems)
+    return ()
+
+
+def _number(node: Any) -> Any:
+    return int(node) if isinstance(node, str) and node.isdecimal() else node
+
+
 _TYPES: dict[str, Callable[[Any], Any]] = {
-    "version": int,
-    "max_messages": int,
-    "min_bad_events": int,
-    "native": "true".__eq__,
+    "version": _number,
+    "max_messages": _number,
+    "min_bad_events": _number,
+    "native": lambda node: {"true": True, "false": False}.get(str(node), node),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -179,7 +179,7 @@ def test_a_comment_in_a_selector_does_not_reach_the_rules() -> None:
 # --- what is wrong -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["broken", "wrong", "overrides", "rare", "none"])
+@pytest.mark.parametrize("name", ["broken", "wrong", "overrides", "rare", "none", "once"])
 def test_every_mistake_is_told_at_once_with_its_place_and_what_to_write(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,9 +195,25 @@ def test_what_is_doubtful_is_told_and_stops_nothing(monkeypatch: pytest.MonkeyPa
     assert "".join(f"{one}\n" for one in warnings) == Path("doubtful.txt").read_text()
 
 
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ("2025-02-01T00:00", ["this begins more than a year from now; correct the year, or wait"]),
+        ("2025-03-01T00:00", []),
+        ("2026-03-31T23:59", []),
+        ("2026-04-02T00:00", ["this is over for longer than the budget looks back; remove it"]),
+    ],
+)
+def test_a_time_excluded_from_a_month_is_doubtful_when_no_month_has_it(
+    now: str, said: list[str]
+) -> None:
+    told = spec.check(DATA / "whole.yaml", datetime.fromisoformat(f"{now}+00:00")).warnings
+    assert [warning.message for warning in told] == said
+
+
 @pytest.mark.parametrize("path", [FULL, DATA / "whole.yaml"], ids=lambda path: path.name)
 def test_a_file_that_says_what_it_means_has_no_warnings(path: Path) -> None:
-    assert spec.check(path).warnings == ()
+    assert spec.check(path, datetime(2026, 3, 1, tzinfo=UTC)).warnings == ()
 
 
 @pytest.mark.parametrize(
