@@ -16,6 +16,7 @@ except ImportError:  # a service may have installed otelkit alone
     sys.exit(f"otelkit: {MissingExtraError('the command line', 'cli')}")
 
 from otelkit.cli import (
+    backtest,
     check,
     collect,
     diff,
@@ -47,6 +48,7 @@ app.command("generate", epilog=generate.EXAMPLE)(generate.generate)
 app.command("prove", epilog=prove.EXAMPLE)(prove.prove)
 app.command("explain", epilog=explain.EXAMPLE)(explain.explain)
 app.command("diff", epilog=diff.EXAMPLE)(diff.diff)
+app.command("backtest", epilog=backtest.EXAMPLE)(backtest.backtest)
 app.command("gate", epilog=gate.EXAMPLE)(gate.gate)
 app.command("collect", epilog=collect.EXAMPLE)(collect.collect)
 app.command("order", epilog=order.EXAMPLE)(order.order)

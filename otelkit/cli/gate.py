@@ -10,6 +10,7 @@ import typer
 
 from otelkit import spec
 from otelkit.cli.output import NO, UNKNOWN, Json, SlaFile, Stop, note, print_json
+from otelkit.cli.server import Address, Token
 from otelkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
     from otelkit.verify.gate import Finding
 
 EXAMPLE: Final = "Example: otelkit gate sla.yaml --prometheus http://prometheus:9090 && deploy"
-
-Address = Annotated[
-    str,
-    typer.Option(
-        "--prometheus", metavar="URL", envvar="OTELKIT_PROMETHEUS", help="Address of Prometheus."
-    ),
-]
-Token = Annotated[
-    str | None,
-    typer.Option("--token", envvar="OTELKIT_PROMETHEUS_TOKEN", help="Its bearer token."),
-]
 
 
 def gate(

@@ -1,0 +1,325 @@
+"""``otelkit backtest``: which alerts would have fired."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from otelkit import spec
+from otelkit.cli.moment import moment, said
+from otelkit.cli.output import UNKNOWN, Json, SlaFile, Stop, console, note, plural, print_json
+from otelkit.cli.server import Address, Token
+from otelkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from otelkit.model import Sla
+    from otelkit.verify.backtest import Backtest, Measured, Outcome
+    from otelkit.verify.firing import Firing, Pair
+    from otelkit.verify.replay import Rule
+
+EXAMPLE: Final = "Example: otelkit backtest sla.yaml --prometheus http://prometheus:9090 --from -7d"
+_FINEST: Final = timedelta(seconds=10)
+_COARSEST: Final = timedelta(minutes=5)
+_SHORT: Final = timedelta(hours=2)
+"""By so much the history may be short before that is worth a word."""
+
+
+def _step(text: str) -> timedelta:
+    from otelkit.spec.quantities import duration
+
+    try:
+        found = duration(text)
+    except ValueError:
+        found = timedelta(0)
+    if not _FINEST <= found <= _COARSEST:
+        raise typer.BadParameter(f"{text!r} is no step; write one from 10s to 5m, such as 1m")
+    return found
+
+
+From = Annotated[
+    str, typer.Option("--from", metavar="TIME", help="When to begin: an ISO time (UTC), or -7d.")
+]
+To = Annotated[str, typer.Option("--to", metavar="TIME", help="When to end: the same, or now.")]
+Step = Annotated[
+    timedelta,
+    typer.Option(
+        "--step", metavar="DURATION", parser=_step, help="The evaluation interval of the rules."
+    ),
+]
+Against = Annotated[
+    Path | None,
+    typer.Option("--against", metavar="OLD_SLA", help="Also the alerts of this SLA file."),
+]
+
+
+def backtest(
+    sla: SlaFile,
+    prometheus: Address,
+    begin: From = "-7d",
+    to: To = "now",
+    step: Step = "1m",  # type: ignore[assignment]  # the parser makes it a timedelta
+    against: Against = None,
+    objective: Annotated[
+        list[str] | None, typer.Option(help="Only this objective; may be repeated.")
+    ] = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Say which alerts the SLA file would have raised, had its rules been there all the time.
+
+    The rules are replayed over the raw data that Prometheus has stored, from a budget's period
+    before the time asked for; `for:` is respected. They are worked out in a Prometheus of our own,
+    which is gone afterwards. Nothing is written to the one that is asked. RulesNotEvaluating is
+    left out, since it is about the evaluation itself. Exit 3 where an objective had no data.
+    """
+    from otelkit.verify.firing import Pair
+
+    start, end = _between(begin, to)
+    paths = (sla,) if against is None else (sla, against)
+    files = [spec.load(path) for path in paths]
+    tests = [
+        _backtest(one, objective, path, start, end, step)
+        for one, path in zip(files, paths, strict=True)
+    ]
+    outcomes = _run(tests, prometheus, token, quiet=as_json)
+    new, old = outcomes[0], outcomes[1] if against else None
+    pairs = _pairs(files, old, new) if old else [Pair(None, one) for one in new.firings]
+    if as_json:
+        compared = {"against": str(against), "pairs": _told(pairs)} if old else {}
+        print_json(_answer(sla, start, end, new) | compared)
+    else:
+        if pairs:
+            console().print(_table(pairs, _of_the_file(files), compared=old is not None))
+        count = plural(len(new.firings), "firing")
+        versus = _versus(pairs) if old else ""
+        note(f"{sla}: {count} from {said(start)} to {said(end)}{versus}")
+        for one in new.measured:
+            _reserve(one)
+    if not all(one.within for one in new.measured):
+        raise Stop(UNKNOWN)
+
+
+def _between(begin: str, to: str) -> tuple[datetime, datetime]:
+    now = datetime.now(UTC)
+    start, end = moment(begin, now), moment(to, now)
+    if end > now:
+        raise ConfigError(f"--to {to} lies ahead of us; nothing is stored of it")
+    if start >= end:
+        raise ConfigError(f"--from {begin} is not before --to {to}; nothing lies between them")
+    return start, end
+
+
+# --- the rules, and the replay -------------------------------------------------------------
+
+
+def _backtest(
+    sla: Sla,
+    only: Sequence[str] | None,
+    path: Path,
+    start: datetime,
+    end: datetime,
+    step: timedelta,
+) -> Backtest:
+    from otelkit.verify.backtest import Backtest
+
+    known = {objective.name for objective in sla.objectives}
+    for name in only or ():
+        if name not in known:
+            raise ConfigError(
+                f"no objective is called {name!r} in {path}; there are {', '.join(sorted(known))}"
+            )
+    return Backtest(list(_rules(sla, only)), start, end, step)
+
+
+def _rules(sla: Sla, only: Sequence[str] | None) -> Iterator[Rule]:
+    from otelkit import names
+    from otelkit.generate.files import rule_files
+    from otelkit.generate.rule import Alert
+    from otelkit.spec.quantities import duration
+    from otelkit.verify.replay import Rule
+
+    for rule in (rule for file in rule_files(sla) for rule in file.group.rules):
+        if only and rule.labels.get("objective") not in only:
+            continue
+        if not isinstance(rule, Alert):
+            yield Rule(rule.record, rule.expr, rule.labels)
+        elif rule.alert != names.ALERT_RULES_NOT_EVALUATING:
+            hold = duration(rule.hold) if rule.hold else timedelta(0)
+            yield Rule(rule.alert, rule.expr, rule.labels, alert=True, hold=hold)
+
+
+def _run(
+    tests: Sequence[Backtest], address: str, token: str | None, *, quiet: bool
+) -> list[Outcome]:
+    from otelkit.verify.prometheus import Prometheus
+    from otelkit.verify.scratch import find, scratch
+
+    program = find()
+    signal.signal(signal.SIGTERM, _end)
+    with (
+        Prometheus(address, token) as live,
+        _progress(sum(test.pieces for test in tests), quiet=quiet) as done,
+    ):
+        live.query("vector(1)")  # before anything is started, that it answers at all
+        found = []
+        for test in tests:
+            with scratch(program, test.span) as own:
+                found.append(test.run(live, own, done))
+        return found
+
+
+def _end(number: int, _frame: object) -> None:
+    """Like Ctrl-C: the Prometheus of our own must not be left behind."""
+    raise SystemExit(128 + number)
+
+
+@contextmanager
+def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A bar where somebody looks."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    shown = Progress(
+        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
+    )
+    with shown:
+        task = shown.add_task("replaying", total=total)
+        yield lambda: shown.advance(task)
+
+
+# --- for programs --------------------------------------------------------------------------
+
+
+def _answer(sla: Path, start: datetime, end: datetime, found: Outcome) -> dict[str, Any]:
+    return {
+        "file": str(sla),
+        "from": start.isoformat(),
+        "to": end.isoformat(),
+        "firings": [_firing(one) for one in found.firings],
+        "objectives": [
+            {
+                "objective": one.labels["objective"],
+                "environment": one.labels["environment"],
+                "data": one.within,
+                "history_from": one.first and one.first.isoformat(),
+                "history_wanted_from": one.wanted.isoformat(),
+            }
+            for one in found.measured
+        ],
+    }
+
+
+def _firing(one: Firing | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {
+        "alert": one.alert,
+        "labels": dict(one.labels),
+        "from": datetime.fromtimestamp(one.since, UTC).isoformat(),
+        "to": datetime.fromtimestamp(one.until, UTC).isoformat(),
+        "seconds": one.until - one.since,
+        "began_before": one.before,
+        "still_firing": one.still,
+    }
+
+
+def _told(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    return [{"old": _firing(pair.old), "new": _firing(pair.new)} for pair in pairs]
+
+
+# --- for people ----------------------------------------------------------------------------
+
+
+def _pairs(files: Sequence[Sla], old: Outcome, new: Outcome) -> list[Pair]:
+    """Firings of both files; what a file says of owners and the like tells none apart."""
+    from otelkit.verify.firing import paired
+
+    return paired(old.firings, new.firings, _of_the_file(files))
+
+
+def _of_the_file(files: Sequence[Sla]) -> set[str]:
+    """Labels that every alert of a file has."""
+    return {"system", "owner"}.union(*(sla.labels for sla in files))
+
+
+def _versus(pairs: Sequence[Pair]) -> str:
+    only_new = sum(pair.old is None for pair in pairs)
+    only_old = sum(pair.new is None for pair in pairs)
+    return f"; {only_new} of them only by it, and {only_old} only by the old file"
+
+
+def _reserve(one: Measured) -> None:
+    """What keeps an answer about an objective from being the whole truth."""
+    name = _name(one.labels)
+    if not one.within:
+        note(f"{name}: no data in this time, so that its silence means nothing; see `check`")
+    elif one.first and one.first - one.wanted > _SHORT:
+        note(
+            f"{name}: data only from {said(one.first)}; its budget would look back to "
+            f"{said(one.wanted)}, and is reckoned from less"
+        )
+
+
+def _name(labels: Any) -> str:
+    from otelkit import names
+
+    name, environment = labels.get("objective", ""), labels.get("environment", "")
+    return name if environment in ("", names.DEFAULT_ENVIRONMENT) else f"{environment}.{name}"
+
+
+def _table(pairs: Sequence[Pair], ignored: set[str], *, compared: bool) -> Table:
+    from rich.table import Column, Table
+
+    table = Table("severity", "alert", Column("of", overflow="fold"), "from (UTC)", "for")
+    if compared:
+        table.add_column("by the old file", overflow="fold")
+    for pair in pairs:
+        if (one := pair.new or pair.old) is None:
+            continue
+        when = [_since(one), _length(one)] if pair.new else ["silent", ""]
+        old = [_versus_old(pair)] if compared else []
+        of = " ".join((_name(one.labels), *_others(one, ignored))).strip()
+        table.add_row(one.labels.get("severity", ""), one.alert, of, *when, *old)
+    return table
+
+
+def _others(one: Firing, ignored: set[str]) -> Iterator[str]:
+    """The labels that tell it from others of its objective: those of `by`, a stage, a queue."""
+    known = {"environment", "objective", "severity"} | ignored
+    yield from (f"{k}={v}" for k, v in one.labels.items() if k not in known)
+
+
+def _since(one: Firing) -> str:
+    return ("before " if one.before else "") + said(one.since)[:-1]
+
+
+def _length(one: Firing) -> str:
+    return ("over " if one.before or one.still else "") + _spoken(one.until - one.since)
+
+
+def _spoken(seconds: float) -> str:
+    from otelkit.slo import spoken
+
+    return spoken(round(seconds / 60)) if seconds >= 60 else f"{seconds:.0f}s"
+
+
+def _versus_old(pair: Pair) -> str:
+    old, new = pair.old, pair.new
+    if old is None or new is None:
+        return "silent" if old is None else f"{_since(old)} for {_length(old)}"
+    later, longer = old.since - new.since, (old.until - old.since) - (new.until - new.since)
+    parts = [
+        f"{_spoken(abs(by))} {word[by > 0]}"
+        for by, word in ((later, ("earlier", "later")), (longer, ("shorter", "longer")))
+        if by
+    ]
+    return ", ".join(parts) or "the same"
