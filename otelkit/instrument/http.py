@@ -11,7 +11,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from otelkit.instrument import runtime
-from otelkit.instrument.telemetry import Telemetry
+from otelkit.instrument.runtime import Signals
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -52,7 +52,7 @@ class ASGIMiddleware:
 class _Request:
     """One request in flight."""
 
-    def __init__(self, telemetry: Telemetry, scope: Scope) -> None:
+    def __init__(self, telemetry: Signals, scope: Scope) -> None:
         self._telemetry = telemetry
         self._scope = scope
         self._status = _SERVER_ERROR  # unless the application answers

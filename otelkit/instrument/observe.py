@@ -14,7 +14,7 @@ from opentelemetry.trace import Status, StatusCode
 from prometheus_client import Histogram
 
 from otelkit.instrument import runtime
-from otelkit.instrument.telemetry import Telemetry
+from otelkit.instrument.runtime import Signals
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,11 +65,11 @@ class _Operation:
     def __init__(self, name: str, not_errors: Errors) -> None:
         self.name = name
         self.not_errors = not_errors
-        self._bound_to: Telemetry | None = None
+        self._bound_to: Signals | None = None
         self._success: Histogram | None = None
         runtime.know(self)
 
-    def bind(self, telemetry: Telemetry) -> Histogram:
+    def bind(self, telemetry: Signals) -> Histogram:
         """The series of successful calls, looked up once."""
         if self._bound_to is not telemetry or self._success is None:
             self._success = telemetry.metrics.operations.labels(self.name, "")
@@ -82,7 +82,7 @@ class _Call:
 
     __slots__ = ("_operation", "_start", "_telemetry", "context", "span")
 
-    def __init__(self, telemetry: Telemetry, operation: _Operation) -> None:
+    def __init__(self, telemetry: Signals, operation: _Operation) -> None:
         self._telemetry = telemetry
         self._operation = operation
         self.span = telemetry.tracer.start_span(operation.name)

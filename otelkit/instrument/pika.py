@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pika import BasicProperties
     from pika.spec import Basic
 
-    from otelkit.instrument.telemetry import Telemetry
+    from otelkit.instrument.runtime import Signals
 
 Callback = Callable[[Any, Any, Any, bytes], Any]
 
@@ -193,13 +193,13 @@ class _Queue:
         self.name = name
         runtime.know(self)
 
-    def bind(self, telemetry: Telemetry) -> None:
+    def bind(self, telemetry: Signals) -> None:
         self._series(telemetry, "")
 
-    def observe(self, telemetry: Telemetry, error_type: str, seconds: float) -> None:
+    def observe(self, telemetry: Signals, error_type: str, seconds: float) -> None:
         self._series(telemetry, error_type).observe(seconds)
 
-    def _series(self, telemetry: Telemetry, error_type: str) -> Histogram:
+    def _series(self, telemetry: Signals, error_type: str) -> Histogram:
         return telemetry.metrics.messages.labels("rabbitmq", self.name, "process", error_type)
 
 
@@ -218,7 +218,7 @@ def _processing(callback: Callback, queue: _Queue) -> Callback:
 
 
 def _processed(
-    telemetry: Telemetry, callback: Callback, queue: _Queue, message: tuple[Any, Any, Any, bytes]
+    telemetry: Signals, callback: Callback, queue: _Queue, message: tuple[Any, Any, Any, bytes]
 ) -> Any:
     _, method, properties, body = message
     destination = _destination(method.exchange, method.routing_key, queue.name)

@@ -96,15 +96,17 @@ class Publisher:
         return True
 
     def _owns_spool(self) -> bool:
-        if self._lock_file is None:
-            file = (self._spool.folder / "publisher.lock").open("wb")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                return False
-            self._lock_file = file
-        return True
+        # A child that does not know of the file cannot close it, and would hold the lock for ever.
+        with self._spool.unforked():
+            if self._lock_file is None:
+                file = (self._spool.folder / "publisher.lock").open("wb")
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    file.close()
+                    return False
+                self._lock_file = file
+            return True
 
     def _release_spool(self) -> None:
         if self._lock_file is not None:

@@ -3,30 +3,61 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import Protocol
 from weakref import WeakSet
 
-if TYPE_CHECKING:
-    from otelkit.instrument.telemetry import Telemetry
+from opentelemetry.trace import Tracer
+
+from otelkit.events import OrderMoved
+from otelkit.instrument.metrics import ServiceMetrics
 
 log = logging.getLogger("otelkit")
+
+
+class Events(Protocol):
+    """Takes over order events.
+
+    ``source`` is what they say of where they come from; ``drop`` counts one that is lost, by signal
+    and reason.
+    """
+
+    source: str
+    drop: Callable[[str, str], object]
+
+    def say(self, event: OrderMoved) -> None:
+        """Keep an event for delivery."""
+
+
+class Signals(Protocol):
+    """What ``init`` has set up, as far as the parts of a process use it."""
+
+    tracer: Tracer
+    metrics: ServiceMetrics
+
+    @property
+    def events(self) -> Events | None:
+        """None where the service has not said where order events go."""
+
+    def shutdown(self, timeout: float = ...) -> bool:
+        """Deliver what is queued and stop, within so many seconds; whether all was delivered."""
 
 
 class Known(Protocol):
     """Something with series that shall exist before it is first used."""
 
-    def bind(self, telemetry: Telemetry) -> object:
+    def bind(self, telemetry: Signals) -> object:
         """Make its series in what ``init`` has set up."""
 
 
-_active: Telemetry | None = None
-_latest: Telemetry | None = None
+_active: Signals | None = None
+_latest: Signals | None = None
 _known: WeakSet[Known] = WeakSet()
 _warned: set[str] = set()
 _silent = False
 
 
-def activate(telemetry: Telemetry) -> None:
+def activate(telemetry: Signals) -> None:
     """Set what this process uses."""
     global _active, _latest  # noqa: PLW0603 - a process has one
     _active = _latest = telemetry
@@ -34,19 +65,19 @@ def activate(telemetry: Telemetry) -> None:
         known.bind(telemetry)
 
 
-def deactivate(telemetry: Telemetry) -> None:
+def deactivate(telemetry: Signals) -> None:
     """Use it no more, but for its spool: an event said during exit waits for the next process."""
     global _active  # noqa: PLW0603 - a process has one
     if _active is telemetry:
         _active = None
 
 
-def active() -> Telemetry | None:
+def active() -> Signals | None:
     """What this process uses; None before ``init`` and after a shutdown."""
     return _active
 
 
-def latest() -> Telemetry | None:
+def latest() -> Signals | None:
     """What this process uses or has used last; None before ``init``."""
     return _latest
 

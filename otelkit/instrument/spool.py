@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB)"
@@ -65,6 +66,10 @@ class Spool:
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
+
+    def unforked(self) -> AbstractContextManager[object]:
+        """A block in which no fork happens: a child knows of every file that was opened in it."""
+        return self._lock
 
     def before_fork(self) -> None:
         """Close the file: SQLite's locks do not cross a fork, but its belief in them does.

@@ -189,7 +189,7 @@ def init(
     up is logged in a sentence and left out; a second call returns what the first one made.
     """
     existing = runtime.active()
-    if existing is not None:
+    if isinstance(existing, Telemetry):
         log.warning("otelkit.init was called before; this call has no effect")
         return existing
     given = Settings(
@@ -264,7 +264,7 @@ def _follow_forks() -> None:
     def tell(step: Callable[[Telemetry], None]) -> Callable[[], None]:
         def hook() -> None:
             telemetry = runtime.latest()
-            if telemetry is not None:
+            if isinstance(telemetry, Telemetry):
                 step(telemetry)
 
         return hook
