@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -14,7 +12,17 @@ import typer
 
 from otelkit import spec
 from otelkit.cli.moment import moment, said
-from otelkit.cli.output import UNKNOWN, Json, SlaFile, Stop, console, note, plural, print_json
+from otelkit.cli.output import (
+    UNKNOWN,
+    Json,
+    SlaFile,
+    Stop,
+    console,
+    note,
+    plural,
+    print_json,
+    progress,
+)
 from otelkit.cli.server import Address, Token
 from otelkit.errors import ConfigError
 
@@ -167,7 +175,7 @@ def _run(
     signal.signal(signal.SIGTERM, _end)
     with (
         Prometheus(address, token) as live,
-        _progress(sum(test.pieces for test in tests), quiet=quiet) as done,
+        progress("replaying", sum(test.pieces for test in tests), quiet=quiet) as done,
     ):
         live.query("vector(1)")  # before anything is started, that it answers at all
         found = []
@@ -180,20 +188,6 @@ def _run(
 def _end(number: int, _frame: object) -> None:
     """Like Ctrl-C: the Prometheus of our own must not be left behind."""
     raise SystemExit(128 + number)
-
-
-@contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar where somebody looks."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    shown = Progress(
-        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
-    )
-    with shown:
-        task = shown.add_task("replaying", total=total)
-        yield lambda: shown.advance(task)
 
 
 # --- for programs --------------------------------------------------------------------------
