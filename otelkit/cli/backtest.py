@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -14,7 +12,17 @@ import typer
 
 from otelkit import spec
 from otelkit.cli.moment import moment, said
-from otelkit.cli.output import UNKNOWN, Json, SlaFile, Stop, console, note, plural, print_json
+from otelkit.cli.output import (
+    UNKNOWN,
+    Json,
+    SlaFile,
+    Stop,
+    console,
+    note,
+    plural,
+    print_json,
+    progress,
+)
 from otelkit.cli.server import Address, Token
 from otelkit.errors import ConfigError
 
@@ -81,15 +89,14 @@ def backtest(
     which is gone afterwards. Nothing is written to the one that is asked. RulesNotEvaluating is
     left out, since it is about the evaluation itself. Exit 3 where an objective had no data.
     """
+    from otelkit.verify.backtest import Backtest
     from otelkit.verify.firing import Pair
 
     start, end = _between(begin, to)
     paths = (sla,) if against is None else (sla, against)
     files = [spec.load(path) for path in paths]
-    tests = [
-        _backtest(one, objective, path, start, end, step)
-        for one, path in zip(files, paths, strict=True)
-    ]
+    _refuse_unknown(objective or (), files[0], sla)
+    tests = [Backtest(list(_rules(one, objective)), start, end, step) for one in files]
     outcomes = _run(tests, prometheus, token, quiet=as_json)
     new, old = outcomes[0], outcomes[1] if against else None
     pairs = _pairs(files, old, new) if old else [Pair(None, one) for one in new.firings]
@@ -118,26 +125,17 @@ def _between(begin: str, to: str) -> tuple[datetime, datetime]:
     return start, end
 
 
-# --- the rules, and the replay -------------------------------------------------------------
-
-
-def _backtest(
-    sla: Sla,
-    only: Sequence[str] | None,
-    path: Path,
-    start: datetime,
-    end: datetime,
-    step: timedelta,
-) -> Backtest:
-    from otelkit.verify.backtest import Backtest
-
-    known = {objective.name for objective in sla.objectives}
-    for name in only or ():
+def _refuse_unknown(wanted: Sequence[str], sla: Sla, path: Path) -> None:
+    """Only the new file has to know them: what an old one does not have was silent then."""
+    known = sorted(objective.name for objective in sla.objectives)
+    for name in wanted:
         if name not in known:
             raise ConfigError(
-                f"no objective is called {name!r} in {path}; there are {', '.join(sorted(known))}"
+                f"no objective is called {name!r} in {path}; there are {', '.join(known)}"
             )
-    return Backtest(list(_rules(sla, only)), start, end, step)
+
+
+# --- the rules, and the replay -------------------------------------------------------------
 
 
 def _rules(sla: Sla, only: Sequence[str] | None) -> Iterator[Rule]:
@@ -167,7 +165,7 @@ def _run(
     signal.signal(signal.SIGTERM, _end)
     with (
         Prometheus(address, token) as live,
-        _progress(sum(test.pieces for test in tests), quiet=quiet) as done,
+        progress("replaying", sum(test.pieces for test in tests), quiet=quiet) as done,
     ):
         live.query("vector(1)")  # before anything is started, that it answers at all
         found = []
@@ -180,20 +178,6 @@ def _run(
 def _end(number: int, _frame: object) -> None:
     """Like Ctrl-C: the Prometheus of our own must not be left behind."""
     raise SystemExit(128 + number)
-
-
-@contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar where somebody looks."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    shown = Progress(
-        console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()
-    )
-    with shown:
-        task = shown.add_task("replaying", total=total)
-        yield lambda: shown.advance(task)
 
 
 # --- for programs --------------------------------------------------------------------------
@@ -261,7 +245,10 @@ def _reserve(one: Measured) -> None:
     """What keeps an answer about an objective from being the whole truth."""
     name = _name(one.labels)
     if not one.within:
-        note(f"{name}: no data in this time, so that its silence means nothing; see `check`")
+        note(
+            f"{name}: no data in this time, so that its silence means nothing; "
+            "ask `otelkit check --prometheus` what is missing"
+        )
     elif one.first and one.first - one.wanted > _SHORT:
         note(
             f"{name}: data only from {said(one.first)}; its budget would look back to "

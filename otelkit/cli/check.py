@@ -8,19 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from otelkit import spec
-from otelkit.cli.output import FAILED, Json, SlaFile, Stop, note, plural, print_json
+from otelkit.cli import live
+from otelkit.cli.output import FAILED, NO, Json, SlaFile, Stop, note, plural, print_json
+from otelkit.cli.server import MaybeAddress, Token
 from otelkit.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from otelkit.model import Sla
 
-EXAMPLE: Final = "Example: otelkit check sla.yaml"
+EXAMPLE: Final = "Example: otelkit check sla.yaml --prometheus http://prometheus:9090"
 
 
-def check(sla: SlaFile, as_json: Json = False) -> None:
+def check(
+    sla: SlaFile, prometheus: MaybeAddress = None, token: Token = None, as_json: Json = False
+) -> None:
     """Say everything that is wrong with an SLA file, or what it holds and what is doubtful in it.
 
-    Warnings stop nothing: the file can be used, but hardly says what was meant.
+    Warnings stop nothing: the file can be used, but hardly says what was meant. With --prometheus,
+    also whether that has the series, labels and buckets that the rules read: exit 2 where not.
     """
     try:
         checked = spec.check(sla)
@@ -28,14 +33,20 @@ def check(sla: SlaFile, as_json: Json = False) -> None:
         _refuse(sla, error.problems, as_json=as_json)
         raise Stop(FAILED) from error
     found = checked.sla
+    asked = live.ask(found, prometheus, token, quiet=as_json) if prometheus else None
     if as_json:
         told = [asdict(warning) for warning in checked.warnings]
-        answer = {"file": str(sla), "ok": True, "problems": [], "warnings": told}
-        print_json(answer | {"holds": _counts(found)})
-        return
-    for warning in checked.warnings:
-        print(f"warning: {warning}")
-    print(f"{sla}: fine. System {found.system}: {_holds(found)}.")
+        answer = {"file": str(sla), "ok": not (asked and asked.missing), "problems": []}
+        answer |= {"warnings": told, "holds": _counts(found)}
+        print_json(answer | ({"prometheus": asked.answer()} if asked else {}))
+    else:
+        for warning in checked.warnings:
+            print(f"warning: {warning}")
+        print(f"{sla}: fine. System {found.system}: {_holds(found)}.")
+        if asked:
+            asked.say()
+    if asked and asked.missing:
+        raise Stop(NO)
 
 
 def _refuse(sla: Path, problems: Sequence[Problem], *, as_json: bool) -> None:

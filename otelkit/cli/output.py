@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -43,6 +45,18 @@ def console() -> Console:
 
     width = None if sys.stdout.isatty() else 500
     return Console(markup=False, emoji=False, highlight=False, width=width)
+
+
+@contextmanager
+def progress(doing: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
+    """Yields what is called after each of ``total`` parts; a bar where somebody looks."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    hidden = quiet or sys.stderr is None or not sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as shown:
+        task = shown.add_task(doing, total=total)
+        yield lambda: shown.advance(task)
 
 
 def note(text: str) -> None:

@@ -16,3 +16,7 @@ Token = Annotated[
     str | None,
     typer.Option("--token", envvar="OTELKIT_PROMETHEUS_TOKEN", help="Its bearer token."),
 ]
+MaybeAddress = Annotated[
+    str | None,
+    typer.Option("--prometheus", metavar="URL", help="Ask this Prometheus too."),
+]

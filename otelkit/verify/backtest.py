@@ -75,7 +75,9 @@ class Backtest:
     @property
     def span(self) -> timedelta:
         """The time that the rules need, from the oldest evaluation on."""
-        return timedelta(seconds=self._end - min(task.since for task in self.tasks))
+        return timedelta(
+            seconds=self._end - min([self._start, *(task.since for task in self.tasks)])
+        )
 
     def run(self, live: Server, own: Store, done: Callable[[], None]) -> Outcome:
         """Ask the live server for what was stored; ``own`` is an empty one, and is filled."""

@@ -75,6 +75,10 @@ class Prometheus:
         found = self._data(self._send("GET", "metadata"))
         return {name: {one["type"] for one in said} for name, said in found.items()}
 
+    def names(self) -> list[str]:
+        """The names of all series that it holds."""
+        return list(self._data(self._send("GET", "label/__name__/values")))
+
     def write(self, request: bytes) -> None:
         """A remote-write request, to a server that takes such."""
         headers = {

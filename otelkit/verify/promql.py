@@ -44,8 +44,9 @@ def written(label: str, operator: Any, value: str) -> str:
 
     import promql_parser as p
 
-    signs = {p.MatchOp.Equal: "=", p.MatchOp.NotEqual: "!=", p.MatchOp.Re: "=~"}
-    return f"{label}{signs.get(operator, '!~')}{json.dumps(value, ensure_ascii=False)}"
+    signs = ((p.MatchOp.Equal, "="), (p.MatchOp.NotEqual, "!="), (p.MatchOp.Re, "=~"))
+    sign = next((sign for one, sign in signs if one == operator), "!~")
+    return f"{label}{sign}{json.dumps(value, ensure_ascii=False)}"
 
 
 def reads(promql: str) -> list[Read]:

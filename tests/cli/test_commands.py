@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "examples" / "shop" / "sla.yaml"
 OTELKIT = Path(sys.executable).with_name("otelkit")
 COMMANDS = (
-    "init", "check", "generate", "prove", "explain", "diff", "gate", "import sloth",
+    "init", "check", "generate", "prove", "explain", "diff", "backtest", "gate", "import sloth",
     "import openslo", "collect", "order", "orders overdue", "schema",
 )  # fmt: skip
 FIVE = """\

@@ -191,6 +191,21 @@ def test_two_files_are_told_apart_by_what_on_call_would_have_seen(
     )
 
 
+def test_an_objective_that_the_old_file_did_not_have_was_silent_then(
+    sla: Path, tmp_path: Path, start_with_history: StartWithHistory, otelkit: Otelkit
+) -> None:
+    server = start_with_history(BEGIN, past())
+    old = tmp_path / "old.yaml"
+    old.write_text(SLA[: SLA.index("  - {name: checkout")])
+    asked = ("--objective", "checkout", "--against", str(old), "--json")
+    done = otelkit("backtest", str(sla), "--prometheus", server.url, *ASKED, *asked)
+    pairs = json.loads(done.stdout)["pairs"]
+    assert [(pair["old"], pair["new"]["alert"]) for pair in pairs] == [
+        (None, "ErrorBudgetBurn"),
+        (None, "ObjectiveNoData"),
+    ]
+
+
 def test_an_objective_without_data_makes_the_answer_unknown(
     sla: Path, start_with_history: StartWithHistory, otelkit: Otelkit
 ) -> None:
@@ -201,7 +216,10 @@ def test_an_objective_without_data_makes_the_answer_unknown(
     assert "before 2026-02-20 00:00 │ over 2h" in done.stdout  # ObjectiveNoData
     assert done.stderr.splitlines() == [
         f"{sla}: 1 firing from 2026-02-20 00:00Z to 2026-02-20 02:00Z",
-        "checkout: no data in this time, so that its silence means nothing; see `check`",
+        (
+            "checkout: no data in this time, so that its silence means nothing; "
+            "ask `otelkit check --prometheus` what is missing"
+        ),
     ]
 
 
