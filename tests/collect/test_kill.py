@@ -19,7 +19,7 @@ from shop.waiting import until
 
 ROUNDS = 1000
 EVENTS = 20_000
-KILL_AT = (1, 4_000, 9_000, 13_000, 18_000)
+KILL_AT = (1, 3_000, 6_000, 9_000, 12_000)
 """The collector is killed each time that it has applied so many events."""
 
 
