@@ -259,8 +259,9 @@ def _reserve(one: Measured) -> None:
 def _name(labels: Any) -> str:
     from otelkit import names
 
-    name, environment = labels.get("objective", ""), labels.get("environment", "")
-    return name if environment in ("", names.DEFAULT_ENVIRONMENT) else f"{environment}.{name}"
+    environment = labels["environment"]
+    environment = "" if environment == names.DEFAULT_ENVIRONMENT else environment
+    return ".".join(filter(None, [environment, labels.get("objective")]))
 
 
 def _table(pairs: Sequence[Pair], ignored: set[str], *, compared: bool) -> Table:
