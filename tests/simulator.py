@@ -38,6 +38,11 @@ class Promise:
     ticket: tuple[tuple[float, int], ...] = ((0.1, 72),)
     least: int = 2
 
+    @property
+    def error(self) -> float:
+        """The share of bad events that it allows: 0.2 as people write it, not 1 - 0.8."""
+        return round(1 - self.target, 12)
+
 
 @dataclass(frozen=True)
 class Firing:
@@ -111,7 +116,7 @@ def firing(promise: Promise, minutes: Sequence[Minute]) -> dict[str, Firing]:
     shares = {PAGE: promise.page, TICKET: promise.ticket}
     found: dict[str, list[int]] = {PAGE: [], TICKET: []}
     for now in range(1, len(minutes) + 1):
-        budget = (1 - promise.target) * promise.days * 24 * record.pace(promise.days * 1440, now)
+        budget = promise.error * promise.days * 24 * record.pace(promise.days * 1440, now)
         for severity in _alerting(promise, shares, record, budget, now):
             found[severity].append(now)
     return {severity: Firing(tuple(at)) for severity, at in found.items()}
@@ -133,7 +138,7 @@ def _alerting(
 def _spends(
     promise: Promise, record: Record, budget: float, now: int, share: float, hours: int
 ) -> bool:
-    error, part = 1 - promise.target, hours / (promise.days * 24)
+    error, part = promise.error, hours / (promise.days * 24)
     # People read these two numbers in the rules, so they have six digits.
     share = float(f"{min(share, 0.25 * part / error):.6g}")
     factor = float(f"{max(share / part, 1):.6g}")

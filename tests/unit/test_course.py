@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import simulator
@@ -27,6 +27,14 @@ def stretches(draw: st.DrawFn) -> Stretch:
     return Stretch(draw(st.integers(1, 200)), total, min(bad, total))
 
 
+@example(  # at minute 61 exactly as many bad events as the target allows
+    target="0.8",
+    days=7,
+    page=[],
+    ticket=[("0.01", 1)],
+    least=1,
+    traffic=[Stretch(57, 0, 0), Stretch(1, 2, 1), Stretch(3, 2, 0)],
+)
 @settings(max_examples=150, deadline=None)
 @given(
     target=st.sampled_from(["0.8", "0.9", "0.95", "0.99", "0.995", "0.999", "0.9999"]),
