@@ -10,12 +10,18 @@ from typing import NoReturn, TypeVar
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, Server
 
 S = TypeVar("S", bound=Server)
 StartPrometheus = Callable[..., Prometheus]
 StartAlertmanager = Callable[[str], Alertmanager]
+
+
+# A busy machine makes any example slow, which says nothing of the code.
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 
 def missing(error: MissingServerError) -> NoReturn:

@@ -35,7 +35,7 @@ def stretches(draw: st.DrawFn) -> Stretch:
     least=1,
     traffic=[Stretch(57, 0, 0), Stretch(1, 2, 1), Stretch(3, 2, 0)],
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     target=st.sampled_from(["0.8", "0.9", "0.95", "0.99", "0.995", "0.999", "0.9999"]),
     days=st.sampled_from([7, 28, 30, 90]),
