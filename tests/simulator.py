@@ -37,6 +37,8 @@ class Promise:
     page: tuple[tuple[float, int], ...] = ((0.02, 1), (0.05, 6))
     ticket: tuple[tuple[float, int], ...] = ((0.1, 72),)
     least: int = 2
+    slack: float = 0
+    """By what share of a limit something has to be above it: a tie is told by rounding alone."""
 
     @property
     def error(self) -> float:
@@ -145,13 +147,14 @@ def _spends(
     short, inner = SHORT[hours]
     gone = record.bad(hours * 60, now)
     most = max(gone, record.bad(inner, now))
-    if most <= share * budget or most < promise.least - 0.5:
+    above = 1 + promise.slack
+    if most <= share * budget * above or most < promise.least - 0.5:
         return False
-    if gone <= error * record.all(hours * 60, now):
+    if gone <= error * record.all(hours * 60, now) * above:
         return False
     return (
-        record.bad(short, now) > share / 12 * budget
-        or _last_burn(record, short, now) > factor * error
+        record.bad(short, now) > share / 12 * budget * above
+        or _last_burn(record, short, now) > factor * error * above
     )
 
 
@@ -165,4 +168,6 @@ def _last_burn(record: Record, short: int, now: int) -> float:
 
 def _is_out(promise: Promise, record: Record, now: int) -> bool:
     bad = record.bad(30, now)
-    return bad >= max(10, promise.least) - 0.5 and bad > 0.8 * record.all(30, now)
+    return bad >= max(10, promise.least) - 0.5 and bad > 0.8 * record.all(30, now) * (
+        1 + promise.slack
+    )

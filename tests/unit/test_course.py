@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simulator
@@ -27,14 +28,6 @@ def stretches(draw: st.DrawFn) -> Stretch:
     return Stretch(draw(st.integers(1, 200)), total, min(bad, total))
 
 
-@example(  # at minute 61 exactly as many bad events as the target allows
-    target="0.8",
-    days=7,
-    page=[],
-    ticket=[("0.01", 1)],
-    least=1,
-    traffic=[Stretch(57, 0, 0), Stretch(1, 2, 1), Stretch(3, 2, 0)],
-)
 @settings(max_examples=150)
 @given(
     target=st.sampled_from(["0.8", "0.9", "0.95", "0.99", "0.995", "0.999", "0.9999"]),
@@ -75,6 +68,10 @@ def test_a_course_alerts_in_the_minutes_of_the_simulator(
         least,
     )
     minutes = [(s.total - s.bad, s.bad) for s in traffic for _ in range(s.minutes)]
-    expected = simulator.firing(promise, minutes)
+    surely, perhaps = (
+        simulator.firing(replace(promise, slack=slack), minutes) for slack in (1e-9, -1e-9)
+    )
     for severity in (names.SEVERITY_PAGE, names.SEVERITY_TICKET):
-        assert tuple(sorted(reckoned.firing(severity))) == expected[severity].minutes, severity
+        alerting = reckoned.firing(severity)
+        assert set(surely[severity].minutes) <= alerting, severity
+        assert alerting <= set(perhaps[severity].minutes), severity
