@@ -77,7 +77,7 @@ class Engine:
         with self._lock:
             work = Batch(self.policies, self._store, self._watermark)
             with self._store.transaction():
-                taken = [work.take(received) for received in batch]
+                taken = work.take(batch)
                 work.flush(self._watermark)
             self._tallies.merge(work.changes)
             self.heard = work.heard or self.heard
@@ -100,8 +100,7 @@ class Engine:
         work = Batch(self.policies, self._store, self._watermark)
         with self._store.transaction():
             until, due = self._store.due(self._watermark, now, TICK_CHUNK)
-            for number in due:
-                work.age(number)
+            work.age(due)
             work.flush(until)
             self._store.write_number(_LAST_TICK, until)
         self._tallies.merge(work.changes)
