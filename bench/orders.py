@@ -13,6 +13,7 @@ import random
 import uuid
 from array import array
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -58,7 +59,6 @@ objectives:
 """
 
 _encode: Final = msgspec.json.Encoder().encode
-_time: Final = msgspec.json.Encoder().encode
 
 
 class Orders:
@@ -139,6 +139,4 @@ def _hex(luck: random.Random) -> str:
 
 
 def _instant(at: float) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(at, UTC).isoformat()
