@@ -148,7 +148,9 @@ def _events(held: Held, broker: RabbitMQ) -> Iterator[Figure]:
         pairs.append(took)
     ratios = [ours.processor / bare.processor for ours, bare in pairs[1:]]
     walls = [ours.wall / bare.wall for ours, bare in pairs[1:]]
-    ours, bare = (statistics.median(one.processor for one in side) * 1e6 for side in zip(*pairs, strict=True))
+    ours, bare = (
+        statistics.median(one.processor for one in side) * 1e6 for side in zip(*pairs, strict=True)
+    )
     yield Figure(
         f"time of an event, committed, {held.size:,} open orders",
         "a bare pika loop",

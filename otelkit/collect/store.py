@@ -88,6 +88,7 @@ class Store:
     def _recall(self) -> None:
         """What is known of the database without asking."""
         self._words = Words(self._db.rows("SELECT num, word FROM words"))
+        self._places = _Places(self._words)
         self._last_order = self._last("orders", "num")
         self._last_entry = self._last("timeline", "entry")
         self._recalled = True
@@ -179,9 +180,7 @@ class Store:
             }
 
     def _alarms(self, state: State | None, number: int) -> set[tuple[int, float, int]]:
-        return {
-            (self._words["\t".join(place)], instant, number) for *place, instant in alarms(state)
-        }
+        return {(self._places[place], instant, number) for place, instant in alarms(state)}
 
     def _write(self, work: _Writing) -> None:
         self._db.load("orders", work.new)
@@ -238,7 +237,7 @@ class Store:
         return self._db.rows(
             "SELECT instant, num FROM alarms WHERE place = ? AND (instant, num) > (?, ?)"
             " AND instant <= ? ORDER BY instant, num LIMIT ?",
-            (self._words["\t".join((kind, *place))], *after, until, limit or LAST_NUMBER),
+            (self._places[kind, *place], *after, until, limit or LAST_NUMBER),
         )
 
     def places(self, kind: str) -> list[Place]:
@@ -250,9 +249,9 @@ class Store:
             "SELECT place FROM alarms WHERE place > ? ORDER BY place LIMIT 1", (place,)
         ):
             ((place,),) = rows
-            told, *where = self._words.texts[place].split("\t")
+            told, objective, stage, tier = self._words.texts[place].split("\t")
             if told == kind:
-                found.append((where[0], where[1], where[2]))
+                found.append((objective, stage, tier))
         return sorted(found)
 
     # --- tallies ---------------------------------------------------------------------------
@@ -333,6 +332,18 @@ class Store:
     def close(self) -> None:
         """Let the database go."""
         self._db.close()
+
+
+class _Places(dict[tuple[str, str, str, str], int]):
+    """Kinds of alarms and their places, as one word each."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self._words = words
+
+    def __missing__(self, place: tuple[str, str, str, str]) -> int:
+        number = self[place] = self._words["\t".join(place)]
+        return number
 
 
 class _Writing:

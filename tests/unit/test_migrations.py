@@ -48,7 +48,7 @@ def test_a_store_of_version_1_is_brought_forward_with_all_that_it_holds(tmp_path
             recount = Tallies()
             for state in store.get(range(10)).values():
                 recount.change(standing.standing(state, engine.watermark))
-            assert {k: n for k, n in tallies.items() if k in recount} == recount
+            assert {k: n for k, n in store.tallies().items() if k in recount} == recount
             assert [rejected.body for rejected in engine.quarantined(9)] == [b"{}"]
             assert engine.nth_latest_arrival("orders.dlq", 3) == START
 
