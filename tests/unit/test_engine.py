@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelkit import events, names, spec
@@ -23,6 +23,7 @@ from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
 from otelkit.events import OrderMoved
+from shop.databases import PostgreSQL
 
 SLA = (Path(__file__).parent / "data" / "clocks.yaml").read_text()
 START = 1_800_000_000.0
@@ -40,11 +41,11 @@ LATEST = START + 1000
 
 
 class Collector:
-    """An engine with its store in a folder, and ways to feed it."""
+    """An engine with its store, and ways to feed it."""
 
-    def __init__(self, folder: Path, sla: str = SLA) -> None:
+    def __init__(self, place: Path | str, sla: str = SLA) -> None:
         self.sla = spec.loads(sla, "sla.yaml")
-        self.store = open_store(folder / "orders.db")
+        self.store = open_store(place)
         self.overdue: list[Overdue] = []
         self.engine = Engine(self.sla, self.store, self.overdue.append)
         self.orders = Orders(self.engine, self.store)
@@ -65,11 +66,19 @@ class Collector:
         self.store.close()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a store can be made, in each of the databases."""
+    if request.param == "sqlite":
+        return tmp_path / "orders.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.database()
+
+
 @pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    made = Collector(tmp_path)
-    yield made
-    made.close()
+def collector(place: Path | str) -> Iterator[Collector]:
+    with closing(Collector(place)) as made:
+        yield made
 
 
 def moved(at: float, status: str, *, order: str = "A-1", **more: object) -> OrderMoved:
@@ -138,13 +147,13 @@ def test_what_the_next_event_of_a_batch_meets_is_never_a_breach(collector: Colle
     assert collector.overdue == []
 
 
-def test_waiting_for_the_order_and_for_opening_hours_are_told_apart(tmp_path: Path) -> None:
+def test_waiting_for_the_order_and_for_opening_hours_are_told_apart(place: Path | str) -> None:
     calendar = 'calendars: {shop: {timezone: UTC, hours: {mon-fri: "09:00-17:00"}}}\nprocesses:'
     sla = SLA.replace("processes:", calendar).replace(
         "stage: making", "stage: making\n    calendar: shop"
     )
     friday, opens = START, START + 3600
-    with closing(Collector(tmp_path, sla)) as collector:
+    with closing(Collector(place, sla)) as collector:
         collector.feed(
             moved(0, "making"), moved(0, "making", order="A-2"), moved(1, "waiting", order="A-2")
         )
@@ -192,6 +201,22 @@ def test_nothing_wrong_stops_a_batch_and_all_of_it_can_be_read(collector: Collec
 def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
     stories: list[Story], luck: random.Random, data: st.DataObject
 ) -> None:
+    with ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
+        check_arrivals([folder / "orders.db" for folder in folders], stories, luck, data)
+
+
+@settings(max_examples=4)
+@given(st.lists(STORIES, min_size=1, max_size=4), st.randoms(use_true_random=False), st.data())
+def test_nor_do_they_where_the_store_is_in_postgresql(
+    postgresql: PostgreSQL, stories: list[Story], luck: random.Random, data: st.DataObject
+) -> None:
+    check_arrivals([postgresql.database(), postgresql.database()], stories, luck, data)
+
+
+def check_arrivals(
+    places: Sequence[Path | str], stories: list[Story], luck: random.Random, data: st.DataObject
+) -> None:
     told = [
         moved(at, status, order=f"A-{number}")
         for number, story in enumerate(stories)
@@ -201,8 +226,7 @@ def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
     shuffled = [*told, *luck.sample(told, len(told) // 2)]
     luck.shuffle(shuffled)
     with ExitStack() as stack:
-        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
-        straight, wild = (stack.enter_context(closing(Collector(f))) for f in folders)
+        straight, wild = (stack.enter_context(closing(Collector(place))) for place in places)
         straight.feed(*in_order)
         while shuffled:
             size = data.draw(st.integers(1, 4))
@@ -220,7 +244,7 @@ def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
         for collector in (straight, wild):
             collector.feed(*(moved(600, "shipped", order=f"A-{n}") for n in range(len(stories))))
         assert _judged(wild) == _judged(straight)
-        _check_restart(wild, folders[1])
+        _check_restart(wild, places[1])
 
 
 def _known(state: State) -> object:
@@ -248,10 +272,10 @@ def _check_gauges(collector: Collector) -> None:
     assert standing(collector.tallies()) == recount
 
 
-def _check_restart(collector: Collector, folder: Path) -> None:
+def _check_restart(collector: Collector, place: Path | str) -> None:
     before = collector.tallies()
     collector.close()
-    with closing(Collector(folder)) as again:
+    with closing(Collector(place)) as again:
         assert again.tallies() == before
 
 
@@ -276,12 +300,12 @@ def test_a_failed_batch_leaves_no_trace(
     assert collector.feed(moved(10, "making")) == ["applied"]
 
 
-def test_a_store_serves_one_collector(tmp_path: Path) -> None:
-    first = open_store(tmp_path / "orders.db")
-    with pytest.raises(StoreError, match=r"another collector works on .*orders.db; stop it, or"):
-        open_store(tmp_path / "orders.db")
+def test_a_store_serves_one_collector(place: Path | str) -> None:
+    first = open_store(place)
+    with pytest.raises(StoreError, match=r"another collector works on .*; stop it, or give"):
+        open_store(place)
     first.close()
-    open_store(tmp_path / "orders.db").close()
+    open_store(place).close()
 
 
 def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
