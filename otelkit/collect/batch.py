@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from otelkit import names
 from otelkit.collect.clock import REMEMBERED, Policy, State, advance, is_newer, mark_of, replay
 from otelkit.collect.decode import Event, decode
+from otelkit.collect.ledger import Rejected
 from otelkit.collect.standing import carry_over, is_overdue, settle, standing
-from otelkit.collect.store import Change, OrderKey, Rejected, Store
+from otelkit.collect.store import Change, OrderKey, Store
 from otelkit.collect.tallies import Tallies
 from otelkit.errors import EventError
 

@@ -10,8 +10,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from otelkit.collect.orders import BEGINNING
-from otelkit.collect.store import LAST_NUMBER, Alarm
+from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm
 
 MAX_BODY: Final = 8 * 1024 * 1024
 MAX_EVENTS: Final = 10_000

@@ -14,6 +14,11 @@ from otelkit.collect.tallies import Key
 AT_RISK: Final = "at_risk"
 OVERDUE: Final = "overdue"
 """What an order becomes at the instant of an alarm."""
+ENDED: Final = "ended"
+ARCHIVED: Final = "archived"
+"""Alarms of orders that have ended, at that instant: with a timeline, and without."""
+NOWHERE: Final = ("", "", "")
+"""The place of such an alarm."""
 
 
 def standing(state: State | None, now: float) -> Iterator[Key]:
@@ -87,7 +92,10 @@ def carry_over(old: State, new: State) -> tuple[State, list[Key]]:
 
 def alarms(state: State | None) -> Iterator[tuple[tuple[str, str, str, str], float]]:
     """What has to be looked at when time comes: (kind, objective, stage, tier), and when."""
-    if state is None or not state.open:
+    if state is None:
+        return
+    if not state.open:
+        yield (ENDED if state.log else ARCHIVED, *NOWHERE), state.at
         return
     for run in state.runs:
         if run.ended is not None:

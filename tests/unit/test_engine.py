@@ -332,3 +332,44 @@ def test_pages_of_late_orders_hold_each_once_in_the_order_of_their_deadlines(
         paged += page
         page = collector.orders.late("overdue", objective="making", limit=7, after=page[-1].alarm)
     assert paged == whole
+
+
+# --- what has to go ------------------------------------------------------------------------
+
+
+def test_old_timelines_go_before_old_orders_and_what_these_counted_stays(
+    collector: Collector,
+) -> None:
+    collector.feed(
+        moved(0, "making", aliases={"mes": "W-77"}), moved(10, "shipped"),
+        moved(0, "making", order="A-2"), moved(300, "shipped", order="A-2"),
+        moved(0, "making", order="A-3"),
+    )  # fmt: skip
+    collector.engine.tick(START + 400)
+    before = collector.tallies()
+    collector.engine.forget(timelines=START + 10, orders=START - 1)
+    (story,) = collector.orders.find("W-77", LATEST)
+    assert (story.state.status, story.events) == ("shipped", ())
+    collector.engine.forget(timelines=START + 10, orders=START + 299)
+    assert collector.orders.find("W-77", LATEST) == collector.orders.find("A-1", LATEST) == []
+    assert len(collector.orders.find("A-2", LATEST)[0].events) == 2
+    collector.engine.forget(timelines=LATEST, orders=LATEST)
+    assert collector.state("A-3").open, "an open order stays, however old"
+    assert collector.store.get(range(10)).keys() == {3}
+    assert collector.tallies() == before
+
+
+def test_an_erased_order_keeps_its_clocks_and_nothing_personal(collector: Collector) -> None:
+    collector.feed(moved(0, "making", partner="acme", aliases={"mes": "W-77"}))
+    collector.feed(moved(10, "waiting", partner="acme"), moved(1, "lost", partner="acme"))
+    collector.feed(moved(1, "lost", order="B-1"))
+    before = collector.tallies()
+    assert collector.engine.erase("W-77") == 1
+    assert collector.orders.find("W-77", LATEST) == []
+    (story,) = collector.orders.find("A-1", LATEST)
+    assert (story.state.partner, story.state.aliases) == (None, {})
+    assert [(e.status, e.partner, e.aliases) for e in story.events] == [
+        ("making", None, {}), ("waiting", None, {}),
+    ]  # fmt: skip
+    assert [b"B-1" in rejected.body for rejected in collector.engine.quarantined(9)] == [True]
+    assert (collector.tallies(), collector.engine.erase("W-77")) == (before, 0)
