@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import settings
 
+from shop.databases import MariaDB, PostgreSQL
 from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, Server
 
 S = TypeVar("S", bound=Server)
@@ -62,6 +63,20 @@ def own_rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
         missing(error)
     with broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
+    """A server that all tests share: use ``database``, never stop this one."""
+    with ExitStack() as stack:
+        yield enter(stack, lambda: PostgreSQL(tmp_path_factory.mktemp("postgresql")))
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A server that all tests share: use ``database``, never stop this one."""
+    with ExitStack() as stack:
+        yield enter(stack, lambda: MariaDB(tmp_path_factory.mktemp("mariadb")))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otelkit.errors import ToolError
+from shop.databases import MariaDB, PostgreSQL
 from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, find_program
 
 _Program = tuple[str, str, str]
@@ -23,8 +24,13 @@ _SERVERS: tuple[_Program, ...] = (
     (Prometheus.package, "prometheus", ""),
     (Alertmanager.package, "prometheus-alertmanager", ""),
 )
-_FOR_TESTS: tuple[_Program, ...] = (("nodejs", "node", ""), ("npm", "npm", ""))
-"""Grafana's grammars are JavaScript."""
+_FOR_TESTS: tuple[_Program, ...] = (
+    (PostgreSQL.package, "pg_createcluster", ""),
+    (MariaDB.package, "mariadbd", ""),
+    ("nodejs", "node", ""),
+    ("npm", "npm", ""),
+)
+"""Databases that the collector reads; and Grafana's grammars are JavaScript."""
 
 
 def missing(programs: Sequence[_Program] = _SERVERS) -> list[str]:
