@@ -72,13 +72,20 @@ class Engine:
         with self._lock:
             return Tallies(self._tallies)
 
-    def apply(self, batch: Sequence[Received]) -> list[Taken]:
-        """Take in events; returns what became of each once all of it is committed."""
+    def apply(
+        self, batch: Sequence[Received], numbers: Mapping[str, float] | None = None
+    ) -> list[Taken]:
+        """Take in events, and numbers to remember along with them.
+
+        Returns what became of each event once all of it is committed.
+        """
         with self._lock:
             work = Batch(self.policies, self._store, self._watermark)
             with self._store.transaction():
                 taken = [work.take(received) for received in batch]
                 work.flush(self._watermark)
+                for name, value in (numbers or {}).items():
+                    self._store.write_number(name, value)
             self._tallies.merge(work.changes)
             self.heard = work.heard or self.heard
         self._tell(work)
@@ -141,7 +148,7 @@ class Engine:
             return self._store.quarantined(limit)
 
     def read_number(self, name: str) -> float | None:
-        """A number that was given to :meth:`letters`."""
+        """A number that was given to :meth:`apply` or :meth:`letters`."""
         with self._lock:
             return self._store.read_number(name)
 
