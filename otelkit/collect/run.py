@@ -18,7 +18,6 @@ from starlette.applications import Starlette
 from otelkit import names
 from otelkit.collect.api import Api
 from otelkit.collect.batch import Overdue
-from otelkit.collect.database import DatabaseSource
 from otelkit.collect.deadletters import DeadLetterWatch, Reading, source_name
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP, Exposition
@@ -27,6 +26,7 @@ from otelkit.collect.rabbitmq import NAME, OrderSource
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
 from otelkit.collect.sqlite import SqliteStore
+from otelkit.collect.sqlsource import DatabaseSource
 from otelkit.collect.tables import Database
 from otelkit.errors import ConfigError, StoreError, UnavailableError
 from otelkit.model import Sla

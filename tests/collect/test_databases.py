@@ -18,11 +18,11 @@ from sqlalchemy import Connection, create_engine, text
 from collecting import StartCollector, of, scrape, source_up, value
 from otelkit import names, spec
 from otelkit.collect import settings
-from otelkit.collect.database import DatabaseSource
 from otelkit.collect.engine import Engine
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
 from otelkit.collect.sqlite import SqliteStore
+from otelkit.collect.sqlsource import DatabaseSource
 from otelkit.errors import ConfigError, OtelkitError, StoreError
 from shop.databases import MariaDB, PostgreSQL
 from shop.services import SLA_FILE
