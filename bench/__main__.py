@@ -7,15 +7,17 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Final
 
-from bench import evaluation, generation, startup
+from bench import collect, evaluation, generation, startup
 from bench.figure import Figure
 
 BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
     "startup": startup.measure,
     "generation": generation.measure,
     "evaluation": evaluation.measure,
+    "collect": collect.measure,
 }
 
 
@@ -23,13 +25,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
     parser.add_argument("--json", action="store_true", help="figures as JSON, one a line")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", metavar="N", default=collect.SIZES,
+        help="open orders that the collector is measured with",
+    )  # fmt: skip
     given = parser.parse_args()
     unknown = set(given.names) - set(BENCHES)
     if unknown:
         parser.error(f"no bench is called {', '.join(sorted(unknown))}")
     failed = False
     for name in given.names or BENCHES:
-        for figure in BENCHES[name]():
+        bench = partial(collect.measure, given.sizes) if name == "collect" else BENCHES[name]
+        for figure in bench():
             failed |= not figure.holds
             print(json.dumps(asdict(figure)) if given.json else _line(figure), flush=True)
     sys.exit(1 if failed else 0)

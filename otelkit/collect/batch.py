@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from hashlib import blake2b
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec.structs import replace
 
 from otelkit import names
-from otelkit.collect.clock import REMEMBERED, Policy, State, advance, is_newer, replay
+from otelkit.collect.clock import REMEMBERED, Policy, State, advance, is_newer, mark_of, replay
 from otelkit.collect.decode import Event, decode
 from otelkit.collect.standing import carry_over, is_overdue, settle, standing
-from otelkit.collect.store import Rejected, Store
+from otelkit.collect.store import Change, OrderKey, Rejected, Store
 from otelkit.collect.tallies import Tallies
 from otelkit.errors import EventError
 
@@ -67,20 +67,32 @@ class Batch:
         self._policies = policies
         self._store = store
         self._watermark = watermark
-        self._orders: dict[tuple[str, str], _Order] = {}
+        self._orders: dict[OrderKey, _Order] = {}
         self._rejected: list[Rejected] = []
 
-    def take(self, received: Received) -> Taken:
-        """What becomes of one event."""
+    # --- events ----------------------------------------------------------------------------
+
+    def take(self, batch: Sequence[Received]) -> list[Taken]:
+        """What becomes of each event."""
+        told = [self._read(received) for received in batch]
+        self._load((e.process, e.order_id) for e in told if isinstance(e, Event))
+        taken = []
+        for received, event in zip(batch, told, strict=True):
+            one = self._apply(event) if isinstance(event, Event) else event
+            if one.outcome == QUARANTINED:
+                body = received.body[:QUARANTINE_BYTES]
+                self._rejected.append(Rejected(received.source, received.at, one.reason, body))
+            self.changes[names.ORDER_EVENTS.name, received.source, one.outcome] += 1
+            taken.append(one)
+        return taken
+
+    def _read(self, received: Received) -> Event | Taken:
         try:
             event = decode(received.body, received.at)
-            taken = Taken(self._take(self._policy(event), event))
-        except (EventError, ValueError) as error:  # a calendar has no deadline to give, say
-            body = received.body[:QUARANTINE_BYTES]
-            self._rejected.append(Rejected(received.source, received.at, str(error), body))
-            taken = Taken(QUARANTINED, str(error))
-        self.changes[names.ORDER_EVENTS.name, received.source, taken.outcome] += 1
-        return taken
+            self._policy(event).check(event)
+        except EventError as error:
+            return Taken(QUARANTINED, str(error))
+        return event
 
     def _policy(self, event: Event) -> Policy:
         policy = self._policies.get(event.process)
@@ -88,52 +100,59 @@ class Batch:
             raise EventError(
                 f"no process {event.process!r} in the SLA file; add it or send another"
             )
-        policy.check(event)
         return policy
 
-    def _take(self, policy: Policy, event: Event) -> str:
-        order = self._load(event.process, event.order_id)
-        mark = _hash(event)
-        if order.state is not None and mark in order.state.seen:
-            return DUPLICATE
-        if order.state is None or is_newer(order.state, event):
-            state = advance(policy, order.state, event)
-            self._stayed(order.state, state)
-            outcome = APPLIED
-        else:
-            known = self._store.timeline(order.state.log)
-            if any(e.source == event.source and e.id == event.id for e in known):
-                return DUPLICATE
-            state, gone = carry_over(order.state, replay(policy, [*known, event]))
-            self.changes.change(gone)
-            outcome = LATE
-        entry = self._store.append(order.state.log if order.state else 0, event)
-        seen = (*(order.state.seen if order.state else ()), mark)[-REMEMBERED:]
-        order.state = replace(state, log=entry, seen=seen)
-        self.heard = max(self.heard or event.at, event.at)
-        return outcome
+    def _load(self, keys: Iterable[OrderKey]) -> None:
+        wanted = dict.fromkeys(keys)
+        found = self._store.find(wanted)
+        for key in wanted:
+            number, state = found.get(key, (None, None))
+            self._orders[key] = _Order(number, state, state)
 
-    def _stayed(self, old: State | None, new: State) -> None:
+    def _apply(self, event: Event) -> Taken:
+        order = self._orders[event.process, event.order_id]
+        try:
+            outcome = self._advance(self._policies[event.process], order, event)
+        except ValueError as error:  # a calendar has no deadline to give, say
+            return Taken(QUARANTINED, str(error))
+        self.heard = max(self.heard or event.at, event.at)
+        return _TAKEN[outcome]
+
+    def _advance(self, policy: Policy, order: _Order, event: Event) -> str:
+        state, mark = order.state, mark_of(event)
+        if state is None:
+            order.go_on(advance(policy, None, event), event, mark)
+            return APPLIED
+        if mark not in state.seen and is_newer(state, event):
+            new = advance(policy, state, event)
+            self._stayed(state, new)
+            order.go_on(new, event, mark)
+            return APPLIED
+        known = [*self._store.timeline(state), *order.events]
+        if any(e.source == event.source and e.id == event.id for e in known):
+            return DUPLICATE
+        new, gone = carry_over(state, replay(policy, [*known, event]))
+        self.changes.change(gone)
+        order.go_on(new, event, mark)
+        return LATE
+
+    def _stayed(self, old: State, new: State) -> None:
         """The time in a stage, once the order has left it."""
-        if old is None or not old.open or (new.open and new.since == old.since):
+        if not old.open or (new.open and new.since == old.since):
             return
         seconds = max(new.at - old.since, 0.0)
         place = (names.ORDER_STAGE_DURATION.name, old.process, old.stage, old.tier)
-        bucket = next((b for b in names.STAGE_BUCKETS if seconds <= b), float("inf"))
-        self.changes[(*place, str(bucket))] += 1
+        self.changes[(*place, _BUCKETS[bisect_left(names.STAGE_BUCKETS, seconds)])] += 1
         self.changes[(*place, "sum")] += seconds
 
-    def age(self, number: int) -> None:
-        """Take an order along whose clocks may have passed something."""
-        state = self._store.get(number)
-        self._load(state.process, state.order_id)
+    # --- time ------------------------------------------------------------------------------
 
-    def _load(self, process: str, order_id: str) -> _Order:
-        key = (process, order_id)
-        if key not in self._orders:
-            number, state = self._store.find(process, order_id) or (None, None)
-            self._orders[key] = _Order(number, state, state)
-        return self._orders[key]
+    def age(self, numbers: Iterable[int]) -> None:
+        """Take orders along whose clocks may have passed something."""
+        for number, state in self._store.get(numbers).items():
+            self._orders[state.process, state.order_id] = _Order(number, state, state)
+
+    # --- at the end ------------------------------------------------------------------------
 
     def flush(self, now: float) -> None:
         """Write the orders as they stand when time has come to ``now``.
@@ -141,40 +160,49 @@ class Batch:
         Only here are outcomes counted: what looks overdue after one event of a batch may be met
         by the next.
         """
-        for order in self._orders.values():
-            if order.state is not None:
-                self._settle(order, order.state, now)
+        settled = (
+            self._settle(order, order.state, now)
+            for order in self._orders.values()
+            if order.state is not None
+        )
+        self._store.put([c for c in settled if c.events or c.new != c.old])
         self.changes = Tallies({key: change for key, change in self.changes.items() if change})
         self._store.add(self.changes)
-        if self._rejected:
-            self._store.quarantine(self._rejected)
+        self._store.quarantine(self._rejected)
 
-    def _settle(self, order: _Order, state: State, now: float) -> None:
+    def _settle(self, order: _Order, state: State, now: float) -> Change:
         settled, counted = settle(state, now)
         self.changes.change(counted)
         self.changes.change(standing(order.stored, self._watermark), -1.0)
         self.changes.change(standing(settled, now))
-        self._note_overdue(state, settled, now)
-        if settled != order.stored:
-            self._store.put(order.number, order.stored, settled)
+        if settled is not state:
+            self._note_overdue(order, state, settled, now)
+        return Change(order.number, order.stored, settled, order.events)
 
-    def _note_overdue(self, before: State, after: State, now: float) -> None:
+    def _note_overdue(self, order: _Order, before: State, after: State, now: float) -> None:
         for old, new in zip(before.runs, after.runs, strict=True):
             if old.counted != new.counted and is_overdue(new, now):
-                trace_id = self._store.timeline(after.log)[-1].trace_id
+                events = order.events or self._store.timeline(after, latest=True)
+                trace_id = events[-1].trace_id if events else None
                 self.overdue.append(Overdue(after, new.objective, new.deadline or 0.0, trace_id))
 
 
 @dataclass(slots=True)
 class _Order:
-    """An order within a batch: as it is stored, and as it is now."""
+    """An order within a batch: as it is stored, as it is now, and what it was told in between."""
 
     number: int | None
     stored: State | None
     state: State | None
+    events: list[Event] = field(default_factory=list)
+
+    def go_on(self, state: State, event: Event, mark: int) -> None:
+        """To the state after one more event; a replay knows neither log nor marks."""
+        before = self.state
+        seen, log = ((), 0) if before is None else (before.seen, before.log)
+        self.state = replace(state, log=log, seen=(*seen, mark)[-REMEMBERED:])
+        self.events.append(event)
 
 
-def _hash(event: Event) -> int:
-    """64 bits, since two events of an order that share a hash would be taken for one."""
-    name = f"{event.source}\0{event.id}".encode()
-    return int.from_bytes(blake2b(name, digest_size=8).digest())
+_TAKEN: Final = {outcome: Taken(outcome) for outcome in OUTCOMES}
+_BUCKETS: Final = (*map(str, names.STAGE_BUCKETS), str(float("inf")))

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import Final
+from zlib import crc32
 
 import msgspec
 from msgspec.structs import replace
@@ -23,7 +25,7 @@ from otelkit.errors import EventError
 from otelkit.model import Clock, Process, Unit
 
 REMEMBERED: Final = 16
-"""Event hashes kept in an order's row; an older repeat is found in its timeline."""
+"""Marks of events kept in an order's row; an older repeat that comes late is found all the same."""
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -52,7 +54,7 @@ class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An order. ``stage`` is where it stands, or stood when it was paused or ended.
 
     ``at`` is the time of its newest event, ``versions`` the newest version by source, ``log`` the
-    last entry of its timeline, ``seen`` the hashes of its last events.
+    last entry of its timeline, ``seen`` the marks of its last events.
     """
 
     process: str
@@ -72,7 +74,7 @@ class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
     log: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """A process with its clocks and the business time of each."""
 
@@ -80,13 +82,17 @@ class Policy:
     clocks: tuple[Clock, ...]
     times: Mapping[str, BusinessTime]
 
+    @cached_property
+    def _statuses(self) -> frozenset[str]:
+        return frozenset(self.process.statuses)
+
     def check(self, event: Event) -> None:
         """Raises :class:`EventError` for a status or tier that the SLA file does not know.
 
         An unknown tier is refused rather than taken for the default one: its orders would get a
         deadline that nobody agreed on.
         """
-        if event.status not in self.process.statuses:
+        if event.status not in self._statuses:
             raise EventError(
                 f"process {self.process.name!r} has no status {event.status!r}; "
                 "add it to the SLA file or send another"
@@ -100,6 +106,11 @@ class Policy:
     def time_of(self, objective: str, *, business: bool) -> BusinessTime:
         """The time that a clock counts."""
         return self.times[objective] if business else ALWAYS
+
+
+def mark_of(event: Event) -> int:
+    """32 bits by which a repeat is suspected; the order's timeline then tells."""
+    return crc32(f"{event.source}\0{event.id}".encode())
 
 
 def is_newer(state: State, event: Event) -> bool:

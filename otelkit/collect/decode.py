@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -58,6 +59,7 @@ class _Envelope(msgspec.Struct):
     traceparent: str | None = None
 
 
+_traceparent: Final = re.compile("[^-]*-([0-9a-f]{32})-[^-]*-").match
 _decoder: Final = msgspec.json.Decoder(_Envelope)
 
 
@@ -102,14 +104,14 @@ def _event(found: _Envelope, at: float, received: float) -> Event:
 
 def _check_text(event: Event) -> None:
     """Names end up in metrics, logs and pages: control characters have no business there."""
-    texts = (event.source, event.id, event.order_id, event.partner or "x")
-    for text in (*texts, *event.aliases, *event.aliases.values()):
-        if not text.isprintable():
-            raise EventError(f"the name {text!r} holds control characters; send it without")
+    texts = (event.source, event.id, event.order_id, event.partner or "")
+    every = (*texts, *event.aliases, *event.aliases.values())
+    if "".join(every).isprintable():
+        return
+    text = next(text for text in every if not text.isprintable())
+    raise EventError(f"the name {text!r} holds control characters; send it without")
 
 
 def _trace_id(traceparent: str | None) -> str | None:
-    parts = (traceparent or "").split("-")
-    if len(parts) >= 4 and len(parts[1]) == 32 and set(parts[1]) <= set("0123456789abcdef"):
-        return parts[1]
-    return None
+    found = None if traceparent is None else _traceparent(traceparent)
+    return None if found is None else found[1]

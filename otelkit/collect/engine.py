@@ -12,6 +12,7 @@ from typing import Final
 
 from otelkit import names
 from otelkit.calendars import ALWAYS, build
+from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
 from otelkit.collect.clock import Policy
 from otelkit.collect.store import DeadLetter, Rejected, Store
@@ -37,7 +38,9 @@ class Engine:
         """The processes of the SLA file by name, with their clocks."""
         self._store = store
         self._lock = threading.RLock()
-        self._tallies = store.tallies()
+        self._tallies = Tallies()
+        self._ages = Ages(AGE_BUCKETS)
+        self._remember(store.tallies())
         # Deadlines up to here have been looked at; standing() asks by it, so that memory and
         # ticks agree on who is overdue.
         self._watermark = store.read_number(_LAST_TICK) or 0.0
@@ -68,9 +71,20 @@ class Engine:
         return self._watermark
 
     def tallies(self) -> Tallies:
-        """A copy of all counters and gauges."""
+        """A copy of all counters and gauges but the ages."""
         with self._lock:
             return Tallies(self._tallies)
+
+    def ages(self, now: float) -> dict[Labels, Aged]:
+        """How long open orders have stood in their stages, by process, stage and tier."""
+        with self._lock:
+            return dict(self._ages.at(now))
+
+    def _remember(self, changes: Tallies) -> None:
+        """In memory, what has been committed."""
+        metric = names.ORDER_STAGE_AGE.name
+        self._ages.merge(changes)
+        self._tallies.merge({key: n for key, n in changes.items() if key[0] != metric})
 
     def apply(
         self, batch: Sequence[Received], numbers: Mapping[str, float] | None = None
@@ -82,11 +96,11 @@ class Engine:
         with self._lock:
             work = Batch(self.policies, self._store, self._watermark)
             with self._store.transaction():
-                taken = [work.take(received) for received in batch]
+                taken = work.take(batch)
                 work.flush(self._watermark)
                 for name, value in (numbers or {}).items():
                     self._store.write_number(name, value)
-            self._tallies.merge(work.changes)
+            self._remember(work.changes)
             self.heard = work.heard or self.heard
         self._tell(work)
         return taken
@@ -107,11 +121,10 @@ class Engine:
         work = Batch(self.policies, self._store, self._watermark)
         with self._store.transaction():
             until, due = self._store.due(self._watermark, now, TICK_CHUNK)
-            for number in due:
-                work.age(number)
+            work.age(due)
             work.flush(until)
             self._store.write_number(_LAST_TICK, until)
-        self._tallies.merge(work.changes)
+        self._remember(work.changes)
         self._watermark = until
         return work
 
@@ -135,7 +148,7 @@ class Engine:
                 self._store.add(changes)
                 for name, value in (numbers or {}).items():
                     self._store.write_number(name, value)
-            self._tallies.merge(changes)
+            self._remember(changes)
 
     def nth_latest_arrival(self, queue: str, n: int) -> float | None:
         """As of :meth:`Store.nth_latest_arrival`."""

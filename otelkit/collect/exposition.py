@@ -7,7 +7,7 @@ breach is an increase. What is not known is an absent sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import product
+from itertools import accumulate, product
 from typing import Final
 
 from prometheus_client.core import (
@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from otelkit import names
 from otelkit.calendars import build
 from otelkit.collect import rabbitmq
+from otelkit.collect.ages import AGE_BUCKETS, Aged
 from otelkit.collect.batch import OUTCOMES
 from otelkit.collect.deadletters import Reading
 from otelkit.collect.engine import Engine
@@ -29,8 +30,6 @@ from otelkit.collect.sources import Sources
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Clock, Sla
 
-AGE_BUCKETS: Final = tuple(bound for bound in names.STAGE_BUCKETS if bound >= 60)
-"""Ages are counted by minute of entry, so that no finer bound can be told."""
 HTTP: Final = "http"
 """The source name of events that are posted."""
 SHARD: Final = "0"
@@ -74,7 +73,7 @@ class Exposition(Collector):
         clocks = list(self._clock_places())
         yield self._overdue(clocks, tallies)
         yield self._from_tallies(names.ORDERS_AT_RISK, clocks, tallies)
-        yield self._ages(places, tallies)
+        yield self._ages(places)
         yield self._durations(places, tallies)
         yield self._from_tallies(names.ORDER_CLOCKS, self._outcomes(), tallies)
         yield self._from_tallies(names.ORDER_CLOCK_CORRECTIONS, self._corrections(), tallies)
@@ -137,23 +136,17 @@ class Exposition(Collector):
         yield self._family(names.ORDER_EARLIEST_DEADLINE, deadlines.earliest.items())
         yield self._family(names.ORDER_OVERDUE_DEADLINE, deadlines.overdue.items())
 
-    def _ages(self, places: Iterable[Labels], tallies: Tallies) -> GaugeHistogramMetricFamily:
+    def _ages(self, places: Iterable[Labels]) -> GaugeHistogramMetricFamily:
         metric = names.ORDER_STAGE_AGE
         family = GaugeHistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
-        now = self._clock()
-        entered: dict[Labels, list[tuple[float, float]]] = {place: [] for place in places}
-        for key, count in tallies.items():
-            if key[0] == metric.name:
-                age = max(now - 60.0 * int(key[-1]) - 30.0, 0.0)  # a minute's middle
-                entered.setdefault(key[1:-1], []).append((age, count))
-        for place, ages in entered.items():
-            counts = [sum(n for age, n in ages if age <= bound) for bound in AGE_BUCKETS]
-            total = sum(n for _, n in ages)
-            family.add_metric(
-                (self._sla.system, *place),
-                _buckets(AGE_BUCKETS, counts, total),
-                sum(age * n for age, n in ages),
-            )
+        none = Aged((0.0,) * (len(AGE_BUCKETS) + 1), 0.0)
+        for place, aged in {
+            **dict.fromkeys(places, none),
+            **self._engine.ages(self._clock()),
+        }.items():
+            *counts, total = accumulate(aged.buckets)
+            buckets = _buckets(AGE_BUCKETS, counts, total)
+            family.add_metric((self._sla.system, *place), buckets, aged.seconds)
         return family
 
     def _durations(self, places: Iterable[Labels], tallies: Tallies) -> HistogramMetricFamily:

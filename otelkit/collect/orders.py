@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Literal
 
 from otelkit.collect.clock import Policy, Run, State
@@ -81,12 +81,12 @@ class Orders:
     def find(self, name: str, now: float) -> list[OrderStory]:
         """Orders by their id, in each process, or else by the name another system gives them."""
         with self._engine.lock:
-            own = (self._store.find(process, name) for process in self._engine.policies)
-            found = [order for order in own if order is not None] or self._store.find_alias(name)
+            own = self._store.find((process, name) for process in self._engine.policies)
+            found = list(own.values()) or self._store.find_alias(name)
             return [self._story(state, now) for _, state in found]
 
     def _story(self, state: State, now: float) -> OrderStory:
-        events = tuple(self._store.timeline(state.log))
+        events = tuple(self._store.timeline(state))
         return OrderStory(state, events, now, self._engine.policies.get(state.process))
 
     def late(
@@ -130,17 +130,9 @@ class Orders:
                 for place in places
             )
         )
-        return [
-            self._late(alarm, place)
-            for (alarm, place), _ in zip(alarms, range(limit), strict=False)
-        ]
-
-    def _late(self, alarm: Alarm, place: Place) -> LateOrder:
-        objective, _, tier = place
-        state = self._store.get(alarm[1])
-        running = (r for r in state.runs if r.objective == objective and r.ended is None)
-        deadline = next((r.deadline for r in running if r.deadline is not None), alarm[0])
-        return LateOrder(alarm, objective, tier, state, deadline)
+        chosen = list(islice(alarms, limit))
+        states = self._store.get(number for (_, number), _ in chosen)
+        return [_late(alarm, place, states[alarm[1]]) for alarm, place in chosen]
 
     def _fits(self, kind: Late, order: LateOrder) -> bool:
         return kind == OVERDUE or order.deadline > self._engine.watermark
@@ -158,18 +150,26 @@ class Orders:
             overdue = {}
             for objective, stage in dict.fromkeys(place[:2] for place in places):
                 tiers = [place for place in places if place[:2] == (objective, stage)]
-                for alarm in self._longest(tiers, now):
-                    order_id = self._store.get(alarm[1]).order_id
-                    overdue[objective, stage, order_id] = alarm[0]
+                longest = self._longest(tiers, now)
+                states = self._store.get(number for _, number in longest)
+                for instant, number in longest:
+                    overdue[objective, stage, states[number].order_id] = instant
         return Deadlines(earliest, overdue)
 
-    def _longest(self, places: list[Place], now: float) -> Iterator[Alarm]:
+    def _longest(self, places: list[Place], now: float) -> list[Alarm]:
         found = [
             alarm
             for place in places
             for alarm in self._first(place, after=BEGINNING, until=now, limit=NAMED_A_STAGE)
         ]
-        yield from sorted(found)[:NAMED_A_STAGE]
+        return sorted(found)[:NAMED_A_STAGE]
 
     def _first(self, place: Place, *, after: Alarm, until: float, limit: int = 1) -> list[Alarm]:
         return self._store.first_alarms(OVERDUE, place, after=after, until=until, limit=limit)
+
+
+def _late(alarm: Alarm, place: Place, state: State) -> LateOrder:
+    objective, _, tier = place
+    running = (r for r in state.runs if r.objective == objective and r.ended is None)
+    deadline = next((r.deadline for r in running if r.deadline is not None), alarm[0])
+    return LateOrder(alarm, objective, tier, state, deadline)

@@ -25,8 +25,9 @@ from otelkit.collect.orders import Orders
 from otelkit.collect.rabbitmq import NAME, OrderSource
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
-from otelkit.collect.sqlite import SqliteStore
 from otelkit.collect.sqlsource import DatabaseSource
+from otelkit.collect.store import Store
+from otelkit.collect.stores import open_store
 from otelkit.collect.tables import Database
 from otelkit.errors import ConfigError, StoreError, UnavailableError
 from otelkit.model import Sla
@@ -48,7 +49,7 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
     """
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(*settings.listen))
-        store = SqliteStore(settings.store)
+        store = open_store(settings.store)
         stack.callback(store.close)
         engine = Engine(sla, store, partial(_tell, sla))
         sources = Sources()
@@ -119,7 +120,7 @@ def _app(
     sla: Sla,
     settings: Settings,
     engine: Engine,
-    store: SqliteStore,
+    store: Store,
     sources: Sources,
     watch: DeadLetterWatch | None,
     ticker: Ticker,

@@ -85,14 +85,14 @@ def carry_over(old: State, new: State) -> tuple[State, list[Key]]:
     return replace(new, runs=tuple(runs)), gone
 
 
-def alarms(state: State | None) -> Iterator[tuple[str, str, str, str, float]]:
-    """What has to be looked at when time comes: (kind, objective, stage, tier, instant)."""
+def alarms(state: State | None) -> Iterator[tuple[tuple[str, str, str, str], float]]:
+    """What has to be looked at when time comes: (kind, objective, stage, tier), and when."""
     if state is None or not state.open:
         return
     for run in state.runs:
         if run.ended is not None:
             continue
         if run.at_risk is not None:
-            yield AT_RISK, run.objective, state.stage, state.tier, run.at_risk
+            yield (AT_RISK, run.objective, state.stage, state.tier), run.at_risk
         if run.deadline is not None:
-            yield OVERDUE, run.objective, state.stage, state.tier, run.deadline
+            yield (OVERDUE, run.objective, state.stage, state.tier), run.deadline

@@ -1,24 +1,58 @@
-"""What the engine asks of a store. One transaction a batch; what is committed survives anything."""
+"""Orders, their timelines, alarms and tallies. What is committed survives anything.
+
+An order is one compact row with its clocks inside; its timeline is an append-only log whose entries
+point back; it is found by hashes of its names, and alarms are an index by instant. A batch is read
+at once and written in the order of the keys, so that it touches few pages, and a tick reads what is
+due and nothing else.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from otelkit.collect.clock import State
+from otelkit.collect.database import Database
 from otelkit.collect.decode import Event
+from otelkit.collect.packing import Words, pack, pack_events, unpack, unpack_events
+from otelkit.collect.standing import AT_RISK, OVERDUE, alarms
 from otelkit.collect.tallies import Key, Tallies
 
+OrderKey = tuple[str, str]
+"""Process and order id."""
 Place = tuple[str, str, str]
 """Objective, stage and tier."""
-
 Alarm = tuple[float, int]
 """An instant, and the number of the order that is at risk or overdue from then on."""
 
 LAST_NUMBER: Final = 2**63 - 1
 """No order has it: an alarm of this number comes behind all others of its instant."""
+QUARANTINE_KEEPS: Final = 10_000
+LETTERS_KEEP: Final = 100_000
+"""Arrivals remembered, of all dead-letter queues together."""
+_AT_ONCE: Final = 1000
+"""Keys that one query names at most."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_key: Final = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+
+
+class Change(NamedTuple):
+    """An order before and after a batch, and the events that it had in it.
+
+    ``number`` and ``old`` are None for a new one.
+    """
+
+    number: int | None
+    old: State | None
+    new: State
+    events: Sequence[Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,68 +75,303 @@ class DeadLetter:
     arrived: float
 
 
-class Store(Protocol):
-    """Orders, their timelines, alarms and tallies. Not for threads: the engine holds a lock."""
+class Store:
+    """What the engine keeps, in a database. Not for threads: the engine holds a lock.
 
-    def transaction(self) -> AbstractContextManager[None]:
+    Every method raises :class:`~otelkit.errors.StoreError` if the database refuses.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._recall()
+
+    def _recall(self) -> None:
+        """What is known of the database without asking."""
+        self._words = Words(self._db.rows("SELECT num, word FROM words"))
+        self._places = _Places(self._words)
+        self._last_order = self._last("orders", "num")
+        self._last_entry = self._last("timeline", "entry")
+        self._recalled = True
+
+    def _last(self, table: str, key: str) -> int:
+        ((last,),) = self._db.rows(f"SELECT coalesce(max({key}), 0) FROM {table}")  # noqa: S608
+        return int(last)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
         """Commit at its end, or nothing of it where it raises."""
+        if not self._recalled:
+            self._recall()
+        try:
+            with self._db.transaction():
+                yield
+                self.keep_words()
+        except BaseException:
+            self._recalled = False  # numbers were given that nobody has now
+            raise
 
-    def find(self, process: str, order_id: str) -> tuple[int, State] | None:
-        """An order by its id, with its number."""
+    def keep_words(self) -> None:
+        """Write the words that are new; the end of a transaction does."""
+        if self._words.fresh:
+            self._db.load("words", self._words.fresh)
+            self._words.fresh = []
+
+    # --- orders ----------------------------------------------------------------------------
+
+    def find(self, keys: Iterable[OrderKey]) -> dict[OrderKey, tuple[int, State]]:
+        """Orders by their ids, with their numbers; those that there are."""
+        wanted = {_hash(*key): key for key in keys}
+        found = {}
+        for number, state in self._named(wanted):
+            found[state.process, state.order_id] = (number, state)
+        return found
 
     def find_alias(self, alias: str) -> list[tuple[int, State]]:
         """Orders that another system knows by this name."""
+        found = self._named([_hash("", alias)])
+        return [(number, state) for number, state in found if alias in state.aliases.values()]
 
-    def get(self, number: int) -> State:
-        """An order that exists by its number."""
+    def _named(self, hashes: Collection[int]) -> Iterator[tuple[int, State]]:
+        for some in _chunks(sorted(hashes)):
+            numbers = self._db.rows(
+                f"SELECT num FROM names WHERE hash IN ({_marks(some)})",  # noqa: S608
+                some,
+            )
+            yield from self.get(number for (number,) in numbers).items()
 
-    def put(self, number: int | None, old: State | None, new: State) -> int:
-        """Write an order and its alarms; returns its number."""
+    def get(self, numbers: Iterable[int]) -> dict[int, State]:
+        """Orders by number; those that there are."""
+        found = {}
+        for some in _chunks(sorted(numbers)):
+            rows = self._db.rows(
+                f"SELECT num, state FROM orders WHERE num IN ({_marks(some)})",  # noqa: S608
+                some,
+            )
+            for number, packed in rows:
+                found[number] = unpack(packed, self._words)
+        return found
 
-    def append(self, previous: int, event: Event) -> int:
-        """Add an event to a timeline that ends with entry ``previous``; returns the new entry."""
+    def put(self, changes: Iterable[Change]) -> None:
+        """Write orders, their alarms, and the events that their timelines go on with."""
+        work = _Writing()
+        for change in changes:
+            self._put(change, work)
+        self._write(work)
 
-    def timeline(self, last: int) -> list[Event]:
-        """The events of a timeline that ends with entry ``last``, as they arrived."""
+    def _put(self, change: Change, work: _Writing) -> None:
+        number, old, new, events = change
+        if events:
+            self._last_entry += 1
+            work.entries.append((self._last_entry, new.log, pack_events(events, self._words)))
+            new = replace(new, log=self._last_entry)
+        if number is None:
+            number = self._last_order = self._last_order + 1
+            work.new.append((number, pack(new, self._words)))
+            work.names.append((_hash(new.process, new.order_id), number))
+        else:
+            work.changed.append((pack(new, self._words), number))
+        before, after = self._alarms(old, number), self._alarms(new, number)
+        work.gone += before - after
+        work.come += after - before
+        if new.aliases:
+            known = () if old is None else old.aliases.values()
+            work.names += {
+                (_hash("", alias), number) for alias in new.aliases.values() if alias not in known
+            }
+
+    def _alarms(self, state: State | None, number: int) -> set[tuple[int, float, int]]:
+        return {(self._places[place], instant, number) for place, instant in alarms(state)}
+
+    def _write(self, work: _Writing) -> None:
+        self._db.load("orders", work.new)
+        self._db.each("UPDATE orders SET state = ? WHERE num = ?", work.changed)
+        self._db.load("names", sorted(work.names))
+        self._db.load("timeline", work.entries)
+        self._db.each(
+            "DELETE FROM alarms WHERE place = ? AND instant = ? AND num = ?", sorted(work.gone)
+        )
+        self._db.load("alarms", sorted(work.come))
+
+    def timeline(self, state: State, *, latest: bool = False) -> list[Event]:
+        """The events of an order, as they arrived; those of its last batch only if ``latest``."""
+        found: list[list[Event]] = []
+        entry = state.log
+        while entry:
+            rows = self._db.rows("SELECT previous, events FROM timeline WHERE entry = ?", (entry,))
+            if not rows:
+                break  # what came before has been deleted
+            ((entry, packed),) = rows
+            found.append(unpack_events(packed, state, self._words))
+            if latest:
+                break
+        return [event for events in reversed(found) for event in events]
+
+    # --- alarms ----------------------------------------------------------------------------
 
     def due(self, after: float, until: float, enough: int) -> tuple[float, list[int]]:
         """Orders with an alarm in ``(after, until]``, and the instant up to which these are all.
 
         The instant is before ``until`` where more than ``enough`` are due.
         """
+        found = self._between(after, until, enough + 1)
+        if len(found) > enough:
+            # All that share the last instant belong to it, however many they are.
+            until = found[enough - 1][0]
+            found = self._between(after, until, None)
+        return until, list(dict.fromkeys(number for _, number in found))
+
+    def _between(self, after: float, until: float, limit: int | None) -> list[Alarm]:
+        return sorted(
+            alarm
+            for kind in (AT_RISK, OVERDUE)
+            for place in self.places(kind)
+            for alarm in self.first_alarms(
+                kind, place, after=(after, LAST_NUMBER), until=until, limit=limit
+            )
+        )
+
+    def first_alarms(
+        self, kind: str, place: Place, *, after: Alarm, until: float, limit: int | None
+    ) -> list[Alarm]:
+        """The first alarms of one place behind ``after`` and up to ``until``, in order."""
+        return self._db.rows(
+            "SELECT instant, num FROM alarms WHERE place = ? AND (instant, num) > (?, ?)"
+            " AND instant <= ? ORDER BY instant, num LIMIT ?",
+            (self._places[kind, *place], *after, until, limit or LAST_NUMBER),
+        )
 
     def places(self, kind: str) -> list[Place]:
         """Where there are alarms of a kind at all."""
+        found: list[Place] = []
+        place = -1
+        # A skip scan: one seek for each place, however many alarms it has.
+        while rows := self._db.rows(
+            "SELECT place FROM alarms WHERE place > ? ORDER BY place LIMIT 1", (place,)
+        ):
+            ((place,),) = rows
+            told, objective, stage, tier = self._words.texts[place].split("\t")
+            if told == kind:
+                found.append((objective, stage, tier))
+        return sorted(found)
 
-    def first_alarms(
-        self, kind: str, place: Place, *, after: Alarm, until: float, limit: int
-    ) -> list[Alarm]:
-        """The first alarms of one place behind ``after`` and up to ``until``, in order."""
+    # --- tallies ---------------------------------------------------------------------------
 
     def tallies(self) -> Tallies:
         """All counters and gauges."""
+        rows = self._db.rows("SELECT key, value FROM tallies")
+        return Tallies({_decode_key(key): value for key, value in rows})
 
     def add(self, changes: Mapping[Key, float]) -> None:
         """Change counters and gauges by so much."""
+        keyed = sorted((_encode(key), change) for key, change in changes.items())
+        self._db.each(
+            "INSERT INTO tallies VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = tallies.value + excluded.value",
+            keyed,
+        )
+        self._db.each(
+            "DELETE FROM tallies WHERE key = ? AND value = 0",
+            [(key,) for key, change in keyed if change < 0],
+        )
 
     def read_number(self, name: str) -> float | None:
         """A number of the collector's own, such as the last tick."""
+        rows = self._db.rows("SELECT value FROM numbers WHERE name = ?", (name,))
+        return float(rows[0][0]) if rows else None
 
-    def write_number(self, name: str, value: float) -> None: ...
+    def write_number(self, name: str, value: float) -> None:
+        """Remember one."""
+        self._db.run(
+            "INSERT INTO numbers VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+
+    # --- what is no order ------------------------------------------------------------------
 
     def quarantine(self, rejected: Sequence[Rejected]) -> None:
         """Keep what is no event; the oldest give way."""
+        self._keep(
+            "quarantine", [(r.source, r.received, r.reason, r.body) for r in rejected],
+            QUARANTINE_KEEPS,
+        )  # fmt: skip
 
     def quarantined(self, limit: int) -> list[Rejected]:
         """The latest first."""
+        rows = self._db.rows(
+            "SELECT source, received, reason, body FROM quarantine ORDER BY num DESC LIMIT ?",
+            (limit,),
+        )
+        return [Rejected(*row) for row in rows]
 
     def arrived(self, letters: Iterable[DeadLetter]) -> None:
         """Remember arrivals in dead-letter queues; the oldest give way."""
+        rows = [(a.queue, a.source_queue, a.reason, a.arrived) for a in letters]
+        self._keep("letters", rows, LETTERS_KEEP)
+
+    def _keep(self, table: str, rows: Sequence[tuple[object, ...]], most: int) -> None:
+        if not rows:
+            return
+        last = self._last(table, "num")
+        self._db.load(table, [(last + n, *row) for n, row in enumerate(rows, 1)])
+        self._db.run(f"DELETE FROM {table} WHERE num <= ?", (last + len(rows) - most,))  # noqa: S608
 
     def nth_latest_arrival(self, queue: str, n: int) -> float | None:
         """When the ``n``-th latest message arrived, counted from 1.
 
         The earliest that is remembered where there are fewer; None where there is none.
         """
+        rows = self._db.rows(
+            "SELECT arrived FROM"
+            " (SELECT num, arrived FROM letters WHERE queue = ? ORDER BY num DESC LIMIT ?) AS last"
+            " ORDER BY num LIMIT 1",
+            (queue, n),
+        )
+        return float(rows[0][0]) if rows else None
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let the database go."""
+        self._db.close()
+
+
+class _Places(dict[tuple[str, str, str, str], int]):
+    """Kinds of alarms and their places, as one word each."""
+
+    def __init__(self, words: Words) -> None:
+        super().__init__()
+        self._words = words
+
+    def __missing__(self, place: tuple[str, str, str, str]) -> int:
+        number = self[place] = self._words["\t".join(place)]
+        return number
+
+
+class _Writing:
+    """Rows to write, by what is done with them."""
+
+    __slots__ = ("changed", "come", "entries", "gone", "names", "new")
+
+    def __init__(self) -> None:
+        self.new: list[tuple[int, bytes]] = []
+        self.changed: list[tuple[bytes, int]] = []
+        self.names: list[tuple[int, int]] = []
+        self.entries: list[tuple[int, int, bytes]] = []
+        self.gone: list[tuple[int, float, int]] = []
+        self.come: list[tuple[int, float, int]] = []
+
+
+def _hash(process: str, name: str) -> int:
+    """63 bits and a sign. Two names may share it, so an order that is found is asked for its own.
+
+    An alias has no process.
+    """
+    digest = blake2b(f"{process}\0{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def _chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (keys[n : n + _AT_ONCE] for n in range(0, len(keys), _AT_ONCE))
+
+
+def _marks(keys: Sequence[int]) -> str:
+    return ",".join("?" * len(keys))

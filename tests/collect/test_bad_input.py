@@ -25,7 +25,7 @@ from collecting import (
     source_up,
     value,
 )
-from otelkit.collect.sqlite import SqliteStore
+from otelkit.collect.stores import open_store
 from otelkit.errors import StoreError
 from shop.servers import RabbitMQ, free_port
 from shop.services import SLA_FILE, Collector
@@ -119,7 +119,7 @@ def foreign(path: Path) -> None:
 
 
 def damaged(path: Path) -> None:
-    SqliteStore(path).close()
+    open_store(path).close()
     content = path.read_bytes()
     path.write_bytes(content[:4096] + b"?" * (len(content) - 4096))
 
@@ -186,8 +186,8 @@ def test_a_store_that_another_collector_works_on(
 
 
 def test_a_store_that_others_hold_or_damage_is_an_error_of_ours(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "orders.db")
-    store._db.execute("PRAGMA busy_timeout = 1")
+    store = open_store(tmp_path / "orders.db")
+    store._db.run("PRAGMA busy_timeout = 1")
     with sqlite3.connect(tmp_path / "orders.db") as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"orders.db refuses: database is locked; see to"):
@@ -292,8 +292,8 @@ def test_it_stops_at_once_with_all_that_it_said_it_had(
         rest, _ = process.communicate(timeout=5)
         assert process.returncode == code
         assert b"Traceback" not in rest
-    store = SqliteStore(tmp_path / "orders.db")
-    assert all(store.find("order", f"A-{n}") for n in range(100))
+    store = open_store(tmp_path / "orders.db")
+    assert len(store.find(("order", f"A-{n}") for n in range(100))) == 100
     store.close()
 
 

@@ -21,8 +21,9 @@ from otelkit.collect import settings
 from otelkit.collect.engine import Engine
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
-from otelkit.collect.sqlite import SqliteStore
 from otelkit.collect.sqlsource import DatabaseSource
+from otelkit.collect.store import Store
+from otelkit.collect.stores import open_store
 from otelkit.errors import ConfigError, OtelkitError, StoreError
 from shop.databases import MariaDB, PostgreSQL
 from shop.services import SLA_FILE
@@ -206,32 +207,30 @@ def _disposing(jobs: Jobs) -> Iterator[Jobs]:
 # --- within one process --------------------------------------------------------------------
 
 
-class Refusing(SqliteStore):
-    """A store that takes events, but not the watermark that belongs to them, while it is full."""
+def test_the_watermark_is_committed_with_its_events_or_neither_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(name: str, value: float) -> None:
+        raise StoreError(f"no room for {name} {value}: the disk is full")
 
-    full = True
-
-    def write_number(self, name: str, value: float) -> None:
-        if self.full and name.startswith("watermark:"):
-            raise StoreError("the disk is full")
-        super().write_number(name, value)
-
-
-def test_the_watermark_is_committed_with_its_events_or_neither_is(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/jobs.db"
-    with _disposing(Jobs(url, "DATETIME", UTC)) as jobs, closing(Refusing(tmp_path / "s")) as store:
+    with (
+        _disposing(Jobs(url, "DATETIME", UTC)) as jobs,
+        closing(open_store(tmp_path / "orders.db")) as store,
+    ):
+        monkeypatch.setattr(store, "write_number", full)
         jobs.insert("A-1", "submitted", 0, 1)
         with _reading(url, store) as (engine, sources):
             assert until(lambda: "full" in sources.all()["erp"].why, 10)
             assert engine.tallies() == {}
-            store.full = False
+            monkeypatch.undo()
             assert until(lambda: sources.all()["erp"].up, 10)
             assert engine.tallies()[names.ORDER_EVENTS.name, "erp", "applied"] == 1
         assert store.read_number("watermark:erp") == NOW.timestamp()
 
 
 @contextmanager
-def _reading(url: str, store: SqliteStore) -> Iterator[tuple[Engine, Sources]]:
+def _reading(url: str, store: Store) -> Iterator[tuple[Engine, Sources]]:
     given = "    timezone: UTC\n    url: "
     engine, sources, stopping = Engine(spec.load(SLA_FILE), store), Sources(), threading.Event()
     sources.down("erp", "")
@@ -316,7 +315,7 @@ def test_a_database_that_does_not_fit_its_configuration_says_what_does_not(
         jobs.insert("A-1", "submitted", 0, 1)
     (database,) = _load(f"{text}{given}    url: {address}").databases
     sources, stopping = Sources(), threading.Event()
-    with closing(SqliteStore(tmp_path / "store.db")) as store:
+    with closing(open_store(tmp_path / "store.db")) as store:
         engine = Engine(spec.load(SLA_FILE), store)
         told: list[Any] = []
         try:

@@ -24,8 +24,8 @@ from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import Orders
 from otelkit.collect.sources import Sources
-from otelkit.collect.sqlite import SqliteStore
 from otelkit.collect.store import DeadLetter
+from otelkit.collect.stores import open_store
 from shop.servers import RabbitMQ, find_program
 from shop.services import Collector
 from shop.waiting import until
@@ -68,7 +68,7 @@ PAUSED = [("A-5", "submitted", 30), ("A-5", "waiting", 40)]
 def known(tmp_path: Path) -> Iterator[CollectorRegistry]:
     """What is exposed of a small history, 125 seconds after it began."""
     sla = spec.loads(SLA, "sla.yaml")
-    with closing(SqliteStore(tmp_path / "orders.db")) as store:
+    with closing(open_store(tmp_path / "orders.db")) as store:
         engine = Engine(sla, store)
         told = [
             moved(order, status, START + after, partner="acme" if order == "A-3" else None)

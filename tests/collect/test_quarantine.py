@@ -15,7 +15,7 @@ from hostile import hostile
 from otelkit import names, spec
 from otelkit.collect.batch import Received
 from otelkit.collect.engine import Engine
-from otelkit.collect.sqlite import SqliteStore
+from otelkit.collect.stores import open_store
 from shop.waiting import until
 
 SPARSE = """
@@ -101,10 +101,10 @@ def test_an_order_to_which_its_calendar_gives_no_deadline_holds_up_none_of_the_o
     tmp_path: Path,
 ) -> None:
     now = time.time()
-    with closing(SqliteStore(tmp_path / "orders.db")) as store:
+    with closing(open_store(tmp_path / "orders.db")) as store:
         engine = Engine(spec.loads(SPARSE, "sla.yaml"), store)
         told = [moved("A-1", "making", now, partner="acme"), moved("A-2", "making", now)]
         never, taken = engine.apply([Received("rabbitmq", body, now) for body in told])
         assert (never.outcome, taken.outcome) == ("quarantined", "applied")
         assert "calendar 'once_a_week' does not open often enough" in never.reason
-        assert store.find("order", "A-1") is None
+        assert not store.find([("order", "A-1")])

@@ -15,7 +15,8 @@ from otelkit.collect.batch import Received
 from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
-from otelkit.collect.sqlite import SqliteStore
+from otelkit.collect.store import Store
+from otelkit.collect.stores import open_store
 from otelkit.events import OrderMoved
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ DAY = 86_400.0
 class Collector:
     """An engine and the outcomes of what it was fed. ``making`` is allowed 100 s, ``whole`` 300."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.engine = Engine(spec.loads(SLA, "sla.yaml"), store)
         self._orders = Orders(self.engine, store)
 
@@ -217,7 +218,7 @@ def documented() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[Collector]:
-    with closing(SqliteStore(tmp_path / "orders.db")) as store:
+    with closing(open_store(tmp_path / "orders.db")) as store:
         yield Collector(store)
 
 

@@ -1,0 +1,161 @@
+"""The collector's store at several numbers of open orders; :mod:`bench.orders` tells of the data.
+
+Events are consumed from a real RabbitMQ, in turn by a bare loop of pika that acknowledges in
+batches and by one that commits each batch before. Scrapes, ticks and pages are compared with the
+same at the smallest size.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from bench import consuming
+from bench.figure import Figure
+from bench.filling import fill
+from bench.orders import DUE, NOW, SLA, TICK, TICKS, Orders
+from otelkit import spec
+from otelkit.collect.batch import Received
+from otelkit.collect.engine import Engine
+from otelkit.collect.exposition import Exposition
+from otelkit.collect.orders import Orders as Answers
+from otelkit.collect.sources import Sources
+from otelkit.collect.stores import open_store
+from shop.servers import RabbitMQ
+
+SIZES: Final = (10_000, 1_000_000)
+"""Ten million are measured on demand: they take half an hour to fill in."""
+SHARES: Final = {10_000: 0.6, 1_000_000: 0.5, 10_000_000: 0.35}
+"""Of the bare loop's rate, the least that is reached at such a size."""
+EVENTS: Final = 10_000
+ROUNDS: Final = 5
+SMALL_LIMITS: Final = {"scrape": 10.0, "tick": 1.0, "page": 20.0}
+"""Milliseconds; the slowest percent of pages."""
+GROWTH: Final = {"scrape": 1.2, "tick": 2.0, "page": 2.0}
+"""What each may take of its time at the smallest size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A store that is open, and what is over it."""
+
+    size: int
+    orders: Orders
+    engine: Engine
+    answers: Answers
+    registry: CollectorRegistry
+
+
+def measure(sizes: Sequence[int] = SIZES) -> Iterator[Figure]:
+    """All figures at each size."""
+    first: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name, RabbitMQ(Path(name) / "rabbitmq") as broker:
+        for size in sizes:
+            place = Path(name) / f"{size}.db"
+            orders = Orders(size)
+            fill(place, orders)
+            yield from _at_rest(place, size)
+            with closing(open_store(place)) as store:
+                engine = Engine(spec.loads(SLA, "sla.yaml"), store)
+                answers = Answers(engine, store)
+                registry = CollectorRegistry()
+                exposition = Exposition(
+                    spec.loads(SLA, "sla.yaml"), engine, answers, Sources(), dict, lambda: NOW
+                )
+                registry.register(exposition)
+                held = Held(size, orders, engine, answers, registry)
+                yield from _answers(held, first)
+                yield from _events(held, broker)
+            place.unlink()
+
+
+def _at_rest(place: Path, size: int) -> Iterator[Figure]:
+    at = f"{size:,} open orders"
+    each = place.stat().st_size / size
+    yield Figure(f"disk, {at}", "an order of two events", each, 260, f"{each:.0f} bytes", "bytes")
+    opened = subprocess.run(
+        [sys.executable, "-m", "bench.opening", str(place)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds, resident = map(float, opened.stdout.split())
+    yield Figure(f"start-up, {at}", "its limit", seconds, 2, f"{seconds:.2f} s", "s")
+    megabytes = resident / 1e6
+    yield Figure(f"memory, {at}", "its limit", megabytes, 500, f"{megabytes:.0f} MB", "MB")
+
+
+def _answers(held: Held, first: dict[str, float]) -> Iterator[Figure]:
+    at = f"{held.size:,} open orders"
+    engine = held.engine
+    steps = iter(range(1, 1000))
+    idle = _milliseconds(lambda: engine.tick(NOW + next(steps) * 1e-4), 100)
+    yield from _growing("tick", f"tick with nothing due, {at}", idle, first)
+    began = time.process_time()
+    for n in range(1, TICKS + 1):
+        engine.tick(NOW + n * TICK)
+    each = (time.process_time() - began) / (TICKS * DUE) * 1e6
+    yield Figure(f"tick per crossing clock, {at}", "its limit", each, 50, f"{each:.0f} us", "us")
+    samples = sum(not line.startswith(b"#") for line in generate_latest(held.registry).split(b"\n"))
+    scrapes = _milliseconds(lambda: generate_latest(held.registry), 30)
+    yield from _growing("scrape", f"scrape of {samples:,} samples, {at}", scrapes, first)
+    pages = _milliseconds(lambda: held.answers.late("overdue"), 100)
+    yield from _growing("page", f"page of 50 overdue orders, {at}", pages, first)
+
+
+def _milliseconds(work: Callable[[], object], times: int) -> list[float]:
+    work()
+    found = []
+    for _ in range(times):
+        began = time.process_time()
+        work()
+        found.append((time.process_time() - began) * 1e3)
+    return sorted(found)
+
+
+def _growing(kind: str, what: str, took: list[float], first: dict[str, float]) -> Iterator[Figure]:
+    median = statistics.median(took)
+    slow = took[int(len(took) * 0.99)] if kind == "page" else median
+    limit = SMALL_LIMITS[kind]
+    yield Figure(what, "its limit", slow, limit, f"median {median:.2f} ms", "ms")
+    small = first.setdefault(kind, median)
+    if small != median:
+        told = f"{median:.2f} ms against {small:.2f} ms"
+        yield Figure(what, "the smallest size", median / small, GROWTH[kind], told)
+
+
+def _events(held: Held, broker: RabbitMQ) -> Iterator[Figure]:
+    url = broker.vhost("bench")
+    pairs = []
+
+    def commit(bodies: list[bytes]) -> None:
+        held.engine.apply([Received("rabbitmq", body, NOW + 3600) for body in bodies])
+
+    for _ in range(ROUNDS + 1):
+        bodies = held.orders.traffic(EVENTS)
+        took = []
+        for work in (commit, len):
+            consuming.publish(url, bodies)
+            took.append(consuming.consume(url, EVENTS, work))
+        pairs.append(took)
+    ratios = [ours.processor / bare.processor for ours, bare in pairs[1:]]
+    walls = [ours.wall / bare.wall for ours, bare in pairs[1:]]
+    ours, bare = (
+        statistics.median(one.processor for one in side) * 1e6 for side in zip(*pairs, strict=True)
+    )
+    yield Figure(
+        f"time of an event, committed, {held.size:,} open orders",
+        "a bare pika loop",
+        statistics.median(ratios),
+        1 / SHARES.get(held.size, min(SHARES.values())),
+        f"{ours:.0f} us against {bare:.0f} us of processor time; on the wall "
+        f"{statistics.median(walls):.2f} x",
+    )

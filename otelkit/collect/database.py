@@ -1,0 +1,43 @@
+"""What a :class:`~otelkit.collect.store.Store` asks of the database that it lies in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+
+
+class Database(Protocol):
+    """One connection. Statements are written with ``?``, in what SQLite and PostgreSQL share.
+
+    Every method raises :class:`~otelkit.errors.StoreError` if the database refuses. Not for
+    threads.
+    """
+
+    where: str
+    """The database as messages name it, without a password."""
+
+    def version(self) -> int:
+        """Of the schema that it was made with; 0 for an empty one."""
+
+    def define(self, tables: str, version: int) -> None:
+        """Make tables, told as :mod:`.schema` does, and note the version; within a transaction."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit at its end, durably; or nothing of it where it raises."""
+
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        """What a query finds."""
+
+    def run(self, statement: str, values: Sequence[object] = ()) -> None:
+        """Execute one statement."""
+
+    def each(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        """Execute a statement once for each row, in their order."""
+
+    def load(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Insert many rows, the fastest way there is."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,66 @@
+"""Stores of older versions: they open, know what they knew, and go on."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from otelkit import names, spec
+from otelkit.collect import standing
+from otelkit.collect.engine import Engine
+from otelkit.collect.orders import Orders
+from otelkit.collect.stores import open_store
+from otelkit.collect.tallies import Tallies
+from otelkit.errors import StoreError
+
+DATA = Path(__file__).parent / "data"
+START = 1_800_000_000.0
+
+
+def of_version(version: int, path: Path) -> Path:
+    """A store as that version left it: what ``.dump`` of sqlite3 said."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript((DATA / f"store-{version}.sql").read_text())
+    return path
+
+
+def test_a_store_of_version_1_is_brought_forward_with_all_that_it_holds(tmp_path: Path) -> None:
+    path = of_version(1, tmp_path / "orders.db")
+    for _ in ("the first opening migrates", "the second finds it done"):
+        with closing(open_store(path)) as store:
+            engine = Engine(spec.loads((DATA / "clocks.yaml").read_text(), "sla.yaml"), store)
+            orders = Orders(engine, store)
+            assert engine.watermark == START + 150
+            (story,) = orders.find("W-77", START)
+            assert (story.state.order_id, story.state.status) == ("A-1", "shipped")
+            assert [event.status for event in story.events] == [
+                "submitted", "packed", "making", "shipped",
+            ]  # fmt: skip
+            assert [late.state.order_id for late in orders.late("overdue")] == ["A-2", "A-3"]
+            tallies = engine.tallies()
+            assert tallies[names.ORDER_EVENTS.name, "test", "quarantined"] == 1
+            assert (
+                tallies[names.ORDER_CLOCKS.name, "making", "standard", "default", "breached"] == 2
+            )
+            recount = Tallies()
+            for state in store.get(range(10)).values():
+                recount.change(standing.standing(state, engine.watermark))
+            assert {k: n for k, n in store.tallies().items() if k in recount} == recount
+            assert [rejected.body for rejected in engine.quarantined(9)] == [b"{}"]
+            assert engine.nth_latest_arrival("orders.dlq", 3) == START
+
+
+def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "orders.db"
+    open_store(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(
+        StoreError, match=r"newer otelkit \(schema 99, .*; install that version, or"
+    ):
+        open_store(path)
+    assert path.read_bytes() == before
