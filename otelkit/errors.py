@@ -82,7 +82,14 @@ class StoreError(OtelkitError):
 
 
 class UnavailableError(OtelkitError):
-    """A server does not answer, refuses us, or a port is taken."""
+    """A server does not answer, refuses us, or a port is taken.
+
+    ``retry_after`` is how many seconds it asks us to wait, 0 where it does not say.
+    """
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class ToolError(OtelkitError):

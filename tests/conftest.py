@@ -72,6 +72,13 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]
         yield enter(stack, lambda: PostgreSQL(tmp_path_factory.mktemp("postgresql")))
 
 
+@pytest.fixture
+def own_postgresql(tmp_path: Path) -> Iterator[PostgreSQL]:
+    """A server for a test that stops it."""
+    with ExitStack() as stack:
+        yield enter(stack, lambda: PostgreSQL(tmp_path / "postgresql"))
+
+
 @pytest.fixture(scope="session")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     """A server that all tests share: use ``database``, never stop this one."""

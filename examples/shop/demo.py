@@ -109,7 +109,7 @@ def _start(stack: ExitStack, folder: Path, rules: Path, pause: Pause) -> Running
     stack.enter_context(alertmanager)
     broker.await_ready()
     addresses = {"amqp": broker.amqp_url, "management": broker.management_url}
-    collector = Collector(folder / "collector", addresses, pause)
+    collector = Collector(folder / "collector", addresses, pause=pause)
     stack.callback(collector.process.kill)
     shop = Shop(folder / "shop", broker.amqp_url, broker.amqp_url, pause=pause)
     stack.callback(shop.kill)
@@ -128,7 +128,7 @@ def _start(stack: ExitStack, folder: Path, rules: Path, pause: Pause) -> Running
 
 def _start_embedded(stack: ExitStack, folder: Path, pause: Pause) -> Running:
     print("starting the shop and its collector, without any server ...", flush=True)
-    collector = Collector(folder / "collector", {}, pause)
+    collector = Collector(folder / "collector", {}, pause=pause)
     stack.callback(collector.process.kill)
     shop = Shop(folder / "shop", str(folder / "line.db"), collector.url, pause=pause)
     stack.callback(shop.kill)

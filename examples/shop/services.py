@@ -24,11 +24,16 @@ SEED = "42"
 class Collector:
     """``otelkit collect`` for the shop's SLA file, looking for passed deadlines every second.
 
-    ``settings`` are those of its configuration file, by name.
+    ``settings`` are those of its configuration file, by name; ``config`` is the text of such a
+    file, for what has more than one value.
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, str], pause: Pause = time.sleep
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        config: str = "",
+        pause: Pause = time.sleep,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -42,6 +47,9 @@ class Collector:
         }
         env = {f"OTELKIT_COLLECTOR_{name.upper()}": value for name, value in given.items()}
         command = [_otelkit(), "collect", "--sla", str(SLA_FILE)]
+        if config:
+            (folder / "collector.yaml").write_text(config)
+            command += ["--config", str(folder / "collector.yaml")]
         self.process = Process("the collector", command, folder / "log", env=env, pause=pause)
 
     @property

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from otelkit.errors import ConfigError, UnavailableError
 
+if TYPE_CHECKING:
+    import httpx
+
 DEFAULT: Final = "http://127.0.0.1:9465"
+_TIMEOUT: Final = 30.0
+_PAUSE: Final = 1.0
+"""Seconds before a collector that is busy and does not say for how long is asked again."""
 
 Address = Annotated[
     str,
@@ -30,24 +36,49 @@ def ask(
 
     Raises :class:`UnavailableError` if nobody answers, :class:`ConfigError` if it refuses.
     """
+    answer, found = _request(address, token, "GET", path, params=params)
+    if answer.is_success or answer.status_code == 404:
+        if "orders" not in found:
+            raise UnavailableError(
+                f"what answers at {address} is no collector; name another with --collector"
+            )
+        return found if answer.is_success else None
+    raise _refusal(address, answer, found)
+
+
+def tell(
+    address: str, token: str | None, bodies: Sequence[bytes]
+) -> tuple[dict[str, Any], float | None]:
+    """What became of a batch of events, or after how many seconds to send it again."""
+    content = b"[" + b",".join(bodies) + b"]"
+    answer, found = _request(address, token, "POST", "/events", content=content)
+    if answer.is_success and "problems" in found:
+        return found, None
+    if answer.status_code in {429, 503}:
+        after = answer.headers.get("retry-after", "")
+        return {}, float(after) if after.isdecimal() else _PAUSE
+    raise _refusal(address, answer, found)
+
+
+def _request(
+    address: str, token: str | None, method: str, path: str, **sent: Any
+) -> tuple[httpx.Response, dict[str, Any]]:
     import httpx
 
     # In bytes, since a token of the wrong kind is for the collector to refuse.
     headers = {} if token is None else {b"Authorization": f"Bearer {token}".encode()}
+    url = address.rstrip("/") + path
     try:
-        answer = httpx.get(address.rstrip("/") + path, params=params, headers=headers, timeout=10)
+        answer = httpx.request(method, url, headers=headers, timeout=_TIMEOUT, **sent)
         found = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UnavailableError(
             f"no collector answers at {address} ({error}); start one with `otelkit collect`, "
             "or name another with --collector"
         ) from error
-    known = isinstance(found, dict) and "orders" in found
-    if answer.is_success or answer.status_code == httpx.codes.NOT_FOUND:
-        if not known:
-            raise UnavailableError(
-                f"what answers at {address} is no collector; name another with --collector"
-            )
-        return dict(found) if answer.is_success else None
-    said = found.get("error") if isinstance(found, dict) else None
-    raise ConfigError(f"the collector at {address} refuses: {said or answer.status_code}")
+    return answer, found if isinstance(found, dict) else {}
+
+
+def _refusal(address: str, answer: httpx.Response, found: Mapping[str, Any]) -> ConfigError:
+    said = found.get("error") or answer.status_code
+    return ConfigError(f"the collector at {address} refuses: {said}")

@@ -1,4 +1,4 @@
-"""``otelkit orders``: which orders are late."""
+"""``otelkit orders``: which orders are late, and events of a file."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from typing import Annotated, Final
 
 import typer
 
+from otelkit.cli import load
 from otelkit.cli.client import DEFAULT, Address, Token, ask
 from otelkit.cli.output import Json, console, note, print_json
 
 EXAMPLE: Final = "Example: otelkit orders overdue --stage manufacturing"
 
-app = typer.Typer(help="Which orders are late.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Late orders, and events from files.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.callback()
 def _orders() -> None:
-    """Which orders are late."""
+    """Late orders, and events from files."""
+
+
+app.command("load", epilog=load.EXAMPLE)(load.load)
 
 
 @app.command("overdue", epilog=EXAMPLE)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 
 import typer
 
@@ -47,8 +47,14 @@ def console() -> Console:
     return Console(markup=False, emoji=False, highlight=False, width=width)
 
 
+class Advance(Protocol):
+    """Moves a bar on, by one part if nothing else is said."""
+
+    def __call__(self, parts: float = 1.0) -> None: ...
+
+
 @contextmanager
-def progress(doing: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
+def progress(doing: str, total: int, *, quiet: bool = False) -> Iterator[Advance]:
     """Yields what is called after each of ``total`` parts; a bar where somebody looks."""
     from rich.console import Console
     from rich.progress import Progress
@@ -56,7 +62,7 @@ def progress(doing: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
     hidden = quiet or sys.stderr is None or not sys.stderr.isatty()
     with Progress(console=Console(stderr=True), transient=True, disable=hidden) as shown:
         task = shown.add_task(doing, total=total)
-        yield lambda: shown.advance(task)
+        yield lambda parts=1.0: shown.advance(task, parts)
 
 
 def note(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -45,6 +45,7 @@ class Api:
     token: str | None
     alive: Callable[[], bool]
     clock: Callable[[], float] = time.time
+    admission: requests.Admission = field(default_factory=requests.Admission)
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -92,12 +93,12 @@ class Api:
 
     async def post_events(self, request: Request) -> Response:
         """One CloudEvent, or a batch of them; answered once they are committed."""
-        body = await requests.body(request)
-        is_batch = body.lstrip().startswith(b"[")
-        bodies = requests.split(body) if is_batch else [body]
-        now = self.clock()
-        batch = [Received(HTTP, body, now) for body in bodies]
-        taken = await run_in_threadpool(self.engine.apply, batch)
+        async with self.admission.body(request) as body:
+            is_batch = body.lstrip().startswith(b"[")
+            bodies = requests.split(body) if is_batch else [body]
+            now = self.clock()
+            batch = [Received(HTTP, body, now) for body in bodies]
+            taken = await run_in_threadpool(self.engine.apply, batch)
         answer: dict[str, Any] = {
             outcome: sum(one.outcome == outcome for one in taken) for outcome in OUTCOMES
         }
@@ -182,11 +183,11 @@ class _Guard:
 
 
 def _refusal(_request: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code)
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
 def _store_refuses(_request: Request, error: StoreError) -> Response:
-    return JSONResponse({"error": str(error)}, 503)
+    return JSONResponse({"error": str(error)}, 503, {"Retry-After": str(requests.RETRY_AFTER)})
 
 
 def _gone(_request: Request, _error: ClientDisconnect) -> Response:

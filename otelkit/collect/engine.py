@@ -90,13 +90,20 @@ class Engine:
         self._ages.merge(changes)
         self._tallies.merge({key: n for key, n in changes.items() if key[0] != metric})
 
-    def apply(self, batch: Sequence[Received]) -> list[Taken]:
-        """Take in events; returns what became of each once all of it is committed."""
+    def apply(
+        self, batch: Sequence[Received], numbers: Mapping[str, float] | None = None
+    ) -> list[Taken]:
+        """Take in events, and numbers to remember along with them.
+
+        Returns what became of each event once all of it is committed.
+        """
         with self._lock:
             with self._transaction():
                 work = Batch(self.policies, self._store, self._watermark)
                 taken = work.take(batch)
                 work.flush(self._watermark)
+                for name, value in (numbers or {}).items():
+                    self._store.write_number(name, value)
             self._remember(work.changes)
             self.heard = work.heard or self.heard
         self._tell(work)
@@ -211,7 +218,7 @@ class Engine:
             return self._store.quarantined(limit)
 
     def read_number(self, name: str) -> float | None:
-        """A number that was given to :meth:`letters`."""
+        """A number that was given to :meth:`apply` or :meth:`letters`."""
         with self._lock:
             return self._store.read_number(name)
 

@@ -6,7 +6,7 @@ breach is an increase. What is not known is an absent sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, product
 from typing import Final
 
@@ -50,6 +50,7 @@ class Exposition(Collector):
         sources: Sources,
         readings: Callable[[], Mapping[str, Reading]],
         clock: Callable[[], float],
+        databases: Sequence[str] = (),
     ) -> None:
         self._sla = sla
         self._engine = engine
@@ -57,6 +58,7 @@ class Exposition(Collector):
         self._sources = sources
         self._readings = readings
         self._clock = clock
+        self._event_sources = (rabbitmq.NAME, HTTP, *databases)
         self._calendars = {name: build(calendar) for name, calendar in sla.calendars.items()}
 
     def describe(self) -> Iterable[Family]:
@@ -76,8 +78,8 @@ class Exposition(Collector):
         yield self._from_tallies(names.ORDER_CLOCKS, self._outcomes(), tallies)
         yield self._from_tallies(names.ORDER_CLOCK_CORRECTIONS, self._corrections(), tallies)
         yield from self._deadlines()
-        sources = (rabbitmq.NAME, HTTP)
-        yield self._from_tallies(names.ORDER_EVENTS, product(sources, OUTCOMES), tallies)
+        possible = product(self._event_sources, OUTCOMES)
+        yield self._from_tallies(names.ORDER_EVENTS, possible, tallies)
         yield from self._queues(tallies)
         yield from self._own()
 

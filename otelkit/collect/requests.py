@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -15,18 +17,58 @@ from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm
 MAX_BODY: Final = 8 * 1024 * 1024
 MAX_EVENTS: Final = 10_000
 """Events in one request: a transaction, for which scrapes and other senders have to wait."""
+MAX_REQUESTS: Final = 16
+"""Requests with events at once. Each waits in a thread, of which scrapes need some of the 40."""
+MAX_HELD: Final = 32 * 1024 * 1024
+"""Bytes of events that wait at once."""
+BODY_SECONDS: Final = 30.0
+RETRY_AFTER: Final = 1
 MAX_PAGE: Final = 500
 
 
-async def body(request: Request) -> bytes:
-    """All of it, as far as it may reach."""
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY:
-            raise HTTPException(413, f"more than {MAX_BODY} bytes; send smaller batches")
-        chunks.append(chunk)
-    return b"".join(chunks)
+class Admission:
+    """What posted events may hold at once, in memory and in threads, while they wait for a commit.
+
+    For one event loop. Who comes on top of that is told to come again: a sender has a spool, and
+    the collector has none.
+    """
+
+    def __init__(self) -> None:
+        self._requests = 0
+        self._bytes = 0
+
+    @asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytes]:
+        """All of a body, which counts as held for as long as the block lasts."""
+        if self._requests >= MAX_REQUESTS:
+            raise _busy()
+        self._requests += 1
+        chunks, size = [], 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                async for chunk in request.stream():
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    self._bytes += len(chunk)
+                    if size > MAX_BODY:
+                        raise HTTPException(
+                            413, f"more than {MAX_BODY} bytes; send smaller batches"
+                        )
+                    if self._bytes > MAX_HELD:
+                        raise _busy()
+            yield b"".join(chunks)
+        except TimeoutError:
+            raise HTTPException(
+                408, f"not complete within {BODY_SECONDS:.0f} s; send it again"
+            ) from None
+        finally:
+            self._requests -= 1
+            self._bytes -= size
+
+
+def _busy() -> HTTPException:
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    return HTTPException(429, "more events wait than may; send them again later", headers)
 
 
 def split(body: bytes) -> Sequence[bytes]:

@@ -6,10 +6,10 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -25,9 +25,11 @@ from otelkit.collect.orders import Orders
 from otelkit.collect.rabbitmq import NAME, OrderSource
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
+from otelkit.collect.sqlsource import DatabaseSource
 from otelkit.collect.store import Store
 from otelkit.collect.stores import open_store
-from otelkit.errors import StoreError, UnavailableError
+from otelkit.collect.tables import Database
+from otelkit.errors import ConfigError, StoreError, UnavailableError
 from otelkit.model import Sla
 
 log = logging.getLogger("otelkit.collect")
@@ -41,8 +43,9 @@ STALE_TICKS: Final = 12
 def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
     """Collect until ``stopping`` is set.
 
-    Raises :class:`StoreError` if the store cannot be used and :class:`UnavailableError` if the
-    port is taken; a source that is away is not an error.
+    Raises :class:`StoreError` if the store cannot be used, :class:`UnavailableError` if the port
+    is taken and :class:`ConfigError` if a database cannot be read as it is configured; a source
+    that is away is not an error.
     """
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(*settings.listen))
@@ -51,14 +54,14 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
         engine = Engine(sla, store, partial(_tell, sla))
         sources = Sources()
         sources.up(HTTP)
-        source = _source(settings, engine, sources, stopping)
+        readers = _readers(settings, engine, sources, stopping)
         watch = _watch(sla, settings, engine, sources, stopping)
-        ticker = Ticker(engine, settings, stopping, source.horizon if source else _now)
+        ticker = Ticker(engine, settings, stopping, partial(_horizon, readers))
         app = _app(sla, settings, engine, store, sources, watch, ticker)
+        parts: list[_Part] = [ticker, *readers, *([] if watch is None else [watch])]
         threads = [
             threading.Thread(target=part.run, name=type(part).__name__, daemon=True)
-            for part in (ticker, source, watch)
-            if part is not None
+            for part in parts
         ]
         for thread in threads:
             thread.start()
@@ -71,13 +74,46 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
                 thread.join(max(deadline - time.monotonic(), 0.0))
 
 
-def _source(
+class _Part(Protocol):
+    """What works in a thread of its own."""
+
+    def run(self) -> None: ...
+
+
+class _Reader(_Part, Protocol):
+    """A source that is read, as opposed to one that is told."""
+
+    def horizon(self, now: float) -> float | None: ...
+
+
+def _readers(
     settings: Settings, engine: Engine, sources: Sources, stopping: threading.Event
-) -> OrderSource | None:
-    if settings.amqp is None:
-        return None
-    sources.down(NAME, "not connected yet")
-    return OrderSource(settings.amqp, engine, sources, stopping, batch=settings.batch)
+) -> list[_Reader]:
+    readers: list[_Reader] = []
+    if settings.amqp is not None:
+        sources.down(NAME, "not connected yet")
+        readers.append(OrderSource(settings.amqp, engine, sources, stopping, batch=settings.batch))
+    for database in settings.databases:
+        _check_process(database, engine)
+        sources.down(database.name, "not connected yet")
+        readers.append(DatabaseSource(database, engine, sources, stopping, batch=settings.batch))
+    return readers
+
+
+def _check_process(database: Database, engine: Engine) -> None:
+    process = database.table.process
+    if process not in engine.policies:
+        raise ConfigError(
+            f"the database {database.name!r} tells of the process {process!r}, which is not in "
+            f"the SLA file; it has {', '.join(engine.policies) or 'none'}"
+        )
+
+
+def _horizon(readers: Sequence[_Reader], now: float) -> float | None:
+    """Up to when every source is read; one that is away may hold the event that met a deadline."""
+    horizons = [reader.horizon(now) for reader in readers]
+    known = [horizon for horizon in horizons if horizon is not None]
+    return min([now, *known]) if len(known) == len(horizons) else None
 
 
 def _app(
@@ -91,8 +127,9 @@ def _app(
 ) -> Starlette:
     orders = Orders(engine, store)
     registry = CollectorRegistry()
+    databases = [database.name for database in settings.databases]
     readings = watch.readings if watch is not None else dict[str, Reading]
-    registry.register(Exposition(sla, engine, orders, sources, readings, time.time))
+    registry.register(Exposition(sla, engine, orders, sources, readings, time.time, databases))
     return Api(engine, orders, sources, registry, settings.token, lambda: ticker.alive).app()
 
 
@@ -152,10 +189,6 @@ class Ticker:
                 log.error("%s", error)
             self._beat = time.monotonic()
             self._stopping.wait(self._every)
-
-
-def _now(now: float) -> float | None:
-    return now
 
 
 def _tell(sla: Sla, overdue: Overdue) -> None:

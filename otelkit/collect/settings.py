@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from otelkit.collect import tables
 from otelkit.errors import ConfigError, SpecError
 from otelkit.spec import quantities as q
 from otelkit.spec import source
@@ -28,7 +29,8 @@ class Settings:
     order events and dead letters, ``management`` that broker's management API, ``listen`` host and
     port of its own API. ``token`` is asked of whoever posts events or reads orders. Every ``tick``
     it looks for passed deadlines, ``lateness`` behind the clock, so that late events still count
-    in time. ``batch`` is the most events that one transaction takes.
+    in time. ``batch`` is the most events that one transaction takes. ``databases`` are tables of
+    others to read.
     """
 
     store: Path | str = Path("otelkit-collector.db")
@@ -39,6 +41,7 @@ class Settings:
     tick: timedelta = timedelta(seconds=5)
     lateness: timedelta = timedelta(seconds=30)
     batch: int = 1000
+    databases: tuple[tables.Database, ...] = ()
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -54,7 +57,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
                 given[key] = convert(environ[variable])
             except ValueError as error:
                 raise ConfigError(f"the environment variable {variable}: {error}") from error
-    return checked(replace(Settings(), **given))
+    found = replace(Settings(), **given)
+    return checked(replace(found, databases=tables.with_secrets(found.databases, environ)))
 
 
 def checked(settings: Settings) -> Settings:
@@ -65,6 +69,7 @@ def checked(settings: Settings) -> Settings:
             f"the collector would listen on {host} for everyone; "
             "set a token, or listen on 127.0.0.1"
         )
+    tables.check(settings.databases)
     if settings.management is not None and settings.amqp is None:
         raise ConfigError("management is set without amqp; give the address of the broker too")
     return settings
@@ -79,8 +84,10 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _read(reader: Reader) -> dict[str, Any] | None:
-    found = reader.fields(_CONVERTERS)
-    return {key: value.parse(_CONVERTERS[key]) for key, value in found.items()}
+    found = reader.fields((*_CONVERTERS, "databases"))
+    databases = found.pop("databases", None)
+    given: dict[str, Any] = {key: value.parse(_CONVERTERS[key]) for key, value in found.items()}
+    return given if databases is None else given | {"databases": tables.read(databases)}
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 5.0
 """Seconds for one exchange with a server that does not answer."""
+_MAX_REQUEST: Final = 4 * 1024 * 1024
+"""Bytes; a collector takes 8 MiB."""
 
 
 class Destination(Protocol):
@@ -127,9 +129,13 @@ class HttpDestination:
         self._connection: HTTPConnection | None = None
 
     def send(self, bodies: Sequence[bytes]) -> None:
+        for some in _portions(bodies):
+            self._post(b"[" + b",".join(some) + b"]")
+
+    def _post(self, content: bytes) -> None:
         try:
             connection = self._open()
-            connection.request("POST", self._path, b"[" + b",".join(bodies) + b"]", self._headers)
+            connection.request("POST", self._path, content, self._headers)
             response = connection.getresponse()
             answer = response.read(1000).decode("utf-8", "replace")
         except (HTTPException, OSError) as error:
@@ -138,7 +144,9 @@ class HttpDestination:
         if not response.isclosed():
             self.close()  # the rest of a long answer would stand before the next one
         if not 200 <= response.status < 300:
-            raise UnavailableError(f"the collector answered {response.status}: {answer}")
+            raise UnavailableError(
+                f"the collector answered {response.status}: {answer}", _retry_after(response)
+            )
 
     def close(self) -> None:
         if self._connection is not None:
@@ -157,6 +165,23 @@ class HttpDestination:
             kind = HTTPSConnection if self._secure else HTTPConnection
             self._connection = kind(self._host, self._port, timeout=_TIMEOUT)
         return self._connection
+
+
+def _portions(bodies: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Parts that each go into one request; an event is part of one, however large it is."""
+    begin = size = 0
+    for number, body in enumerate(bodies):
+        if size + len(body) > _MAX_REQUEST and number > begin:
+            yield bodies[begin:number]
+            begin, size = number, 0
+        size += len(body) + 1
+    yield bodies[begin:]
+
+
+def _retry_after(response: HTTPResponse) -> float:
+    """The seconds that a server that has too much to do asks for."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdecimal() else 0.0
 
 
 def _routing_key(body: bytes) -> str:

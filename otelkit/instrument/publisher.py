@@ -21,6 +21,8 @@ _IDLE: Final = 1.0
 """Seconds between looks at the spool; an append of this process ends the wait at once."""
 _FIRST_RETRY: Final = 0.5
 _LONGEST_RETRY: Final = 30.0
+_LONGEST_ASKED: Final = 300.0
+"""Seconds; a destination that asks for a longer pause is not believed."""
 
 
 class Publisher:
@@ -77,6 +79,7 @@ class Publisher:
                 self._destination.close()
                 wait = retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret
                 retry = min(retry * 2, _LONGEST_RETRY)
+                wait = max(wait, min(getattr(error, "retry_after", 0.0), _LONGEST_ASKED))
             if self._stopping.is_set():
                 break
             self._pause(wait)

@@ -15,11 +15,12 @@ from shop.services import Collector
 
 @pytest.fixture
 def start_collector(tmp_path: Path) -> Iterator[StartCollector]:
-    """``start_collector(settings)`` starts the shop's collector; it ends with the test."""
+    """``start_collector(settings, config)`` starts the shop's collector; it ends with the test."""
     with ExitStack() as stack:
 
-        def start(settings: Mapping[str, str] | None = None) -> Collector:
-            collector = Collector(tmp_path / f"collector-{uuid4().hex[:8]}", settings or {})
+        def start(settings: Mapping[str, str] | None = None, config: str = "") -> Collector:
+            folder = tmp_path / f"collector-{uuid4().hex[:8]}"
+            collector = Collector(folder, settings or {}, config)
             stack.callback(collector.process.kill)
             collector.start()
             return collector

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import pytest
 
-from collecting import StartCollector, depth, moved, of, publish, scrape, source_up
+from collecting import StartCollector, depth, moved, of, publish, scrape, source_up, value
+from hostile import hostile
 from otelkit import names, spec
 from otelkit.collect.batch import Received
 from otelkit.collect.engine import Engine
@@ -64,6 +67,34 @@ def test_hostile_messages_are_counted_and_kept_and_hold_up_none_of_the_others(
     assert max(len(event["body"]) for event in kept) <= 4096
     assert "DROP" not in httpx.get(f"{collector.url}/metrics").text
     assert source_up(collector.url, "rabbitmq")
+
+
+@pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.soak)])
+def test_hostile_bodies_by_the_thousand_are_all_counted_and_reach_no_label(
+    vhost: str, start_collector: StartCollector, count: int
+) -> None:
+    collector = start_collector({"amqp": vhost})
+    assert until(lambda: source_up(collector.url, "rabbitmq"), 10)
+    now = datetime.now(UTC).isoformat()
+    before = set(scrape(collector.url))
+    publish(vhost, hostile(count, seed=count, now=now))
+
+    def quarantined() -> float | None:
+        name, outcome = names.ORDER_EVENTS.name, "quarantined"
+        return value(scrape(collector.url), name, source="rabbitmq", outcome=outcome)
+
+    assert until(lambda: quarantined() == count, 10 + count / 200), quarantined()
+    assert set(scrape(collector.url)) - before <= {
+        (names.COLLECTOR_TICK.name, frozenset({("system", "shop"), ("shard", "0")}))
+    }
+    publish(vhost, [moved("A-1", "submitted", time.time())])
+    assert until(lambda: httpx.get(f"{collector.url}/orders/A-1").is_success, 10)
+    for body in hostile(50, seed=1, now=now):  # some over HTTP, from the same hand
+        answer = httpx.post(f"{collector.url}/events", content=body)
+        assert answer.status_code in {200, 400, 413, 422}, answer.text
+    log = collector.process.log.read_text()
+    assert "Traceback" not in log
+    assert log.count("listening on") == 1, "it never ended"
 
 
 def test_an_order_to_which_its_calendar_gives_no_deadline_holds_up_none_of_the_others(

@@ -15,7 +15,7 @@ PACKAGE = Path(otelkit.__file__).parent
 ROWS = (
     {"errors", "names"},
     {"model", "events"},
-    {"calendars", "slo"},
+    {"calendars", "rows", "slo"},
     {"spec"},
     {"generate", "verify", "migrate", "collect", "instrument"},
     {"testing", "cli"},
