@@ -30,13 +30,18 @@ Token = Annotated[
 
 
 def ask(
-    address: str, token: str | None, path: str, params: Mapping[str, str] | None = None
+    address: str,
+    token: str | None,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    *,
+    method: str = "GET",
 ) -> dict[str, Any] | None:
     """What the collector answers; None where it knows of nothing there.
 
     Raises :class:`UnavailableError` if nobody answers, :class:`ConfigError` if it refuses.
     """
-    answer, found = _request(address, token, "GET", path, params=params)
+    answer, found = _request(address, token, method, path, params=params)
     if answer.is_success or answer.status_code == 404:
         if "orders" not in found:
             raise UnavailableError(

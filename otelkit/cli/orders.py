@@ -7,23 +7,24 @@ from typing import Annotated, Final
 
 import typer
 
-from otelkit.cli import load
+from otelkit.cli import erase, load
 from otelkit.cli.client import DEFAULT, Address, Token, ask
 from otelkit.cli.output import Json, console, note, print_json
 
 EXAMPLE: Final = "Example: otelkit orders overdue --stage manufacturing"
 
 app = typer.Typer(
-    help="Late orders, and events from files.", no_args_is_help=True, rich_markup_mode=None
+    help="Late orders, events from files, erasure.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
 @app.callback()
 def _orders() -> None:
-    """Late orders, and events from files."""
+    """Late orders, events from files, erasure."""
 
 
 app.command("load", epilog=load.EXAMPLE)(load.load)
+app.command("erase", epilog=erase.EXAMPLE)(erase.erase)
 
 
 @app.command("overdue", epilog=EXAMPLE)

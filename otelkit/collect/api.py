@@ -56,6 +56,7 @@ class Api:
             Route("/events", self.post_events, methods=["POST"]),
             Route("/orders", self.late_orders),
             Route("/orders/{order_id:path}", self.order),
+            Route("/orders/{order_id:path}", self.erase, methods=["DELETE"]),
             Route("/quarantine", self.quarantine),
         ]
         guard = [Middleware(_Guard, token=self.token)] if self.token is not None else []
@@ -131,10 +132,14 @@ class Api:
         order_id = request.path_params["order_id"]
         found = self.orders.find(order_id, self.clock())
         if not found:
-            # With an empty list, which tells it from a server that knows no such path.
-            told = f"no order {order_id!r} is known; no event has told of it"
-            return JSONResponse({"error": told, "orders": []}, 404)
+            return _unknown(order_id)
         return JSONResponse({"orders": [_story(story) for story in found]})
+
+    def erase(self, request: Request) -> Response:
+        """Delete what is personal of the orders of that name."""
+        order_id = request.path_params["order_id"]
+        erased = self.engine.erase(order_id)
+        return JSONResponse({"orders": erased}) if erased else _unknown(order_id)
 
     def late_orders(self, request: Request) -> Response:
         """A page of late orders; ``next`` is the ``after`` of the following one, if any."""
@@ -192,6 +197,12 @@ def _store_refuses(_request: Request, error: StoreError) -> Response:
 
 def _gone(_request: Request, _error: ClientDisconnect) -> Response:
     return Response(status_code=400)  # for nobody: whoever asked has hung up
+
+
+def _unknown(order_id: str) -> Response:
+    # With an empty list, which tells it from a server that knows no such path.
+    told = f"no order {order_id!r} is known; no event has told of it"
+    return JSONResponse({"error": told, "orders": []}, 404)
 
 
 def _problems(taken: Sequence[Taken]) -> list[dict[str, Any]]:

@@ -57,10 +57,18 @@ class Overdue:
 
 
 class Batch:
-    """Takes events and orders, then writes them. ``watermark`` is the time that was come to."""
+    """Takes events and orders, then writes them.
 
-    def __init__(self, policies: Mapping[str, Policy], store: Store, watermark: float) -> None:
+    ``watermark`` is the time that was come to, ``audited`` the number of the last order that an
+    audit has counted.
+    """
+
+    def __init__(
+        self, policies: Mapping[str, Policy], store: Store, watermark: float, audited: int = 0
+    ) -> None:
         self.changes = Tallies()
+        self.recounted = Tallies()
+        """Of the changes, those of gauges of orders that an audit has counted."""
         self.overdue: list[Overdue] = []
         """Clocks that became overdue, once :meth:`flush` is done."""
         self.heard: float | None = None
@@ -68,6 +76,7 @@ class Batch:
         self._policies = policies
         self._store = store
         self._watermark = watermark
+        self._audited = audited
         self._orders: dict[OrderKey, _Order] = {}
         self._rejected: list[Rejected] = []
 
@@ -174,8 +183,10 @@ class Batch:
     def _settle(self, order: _Order, state: State, now: float) -> Change:
         settled, counted = settle(state, now)
         self.changes.change(counted)
-        self.changes.change(standing(order.stored, self._watermark), -1.0)
-        self.changes.change(standing(settled, now))
+        audited = order.number is not None and order.number <= self._audited
+        for gauges in (self.changes, self.recounted)[: 1 + audited]:
+            gauges.change(standing(order.stored, self._watermark), -1.0)
+            gauges.change(standing(settled, now))
         if settled is not state:
             self._note_overdue(order, state, settled, now)
         return Change(order.number, order.stored, settled, order.events)

@@ -14,6 +14,7 @@ from typing import Final
 from otelkit import names
 from otelkit.calendars import ALWAYS, build
 from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
+from otelkit.collect.audit import Audit
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
 from otelkit.collect.clock import Policy, State
 from otelkit.collect.ledger import DeadLetter, Rejected
@@ -22,11 +23,14 @@ from otelkit.collect.store import BEGINNING, Store
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Sla
 
+AUDIT_CHUNK: Final = 1000
+"""Orders that are counted anew at once."""
 FORGET_CHUNK: Final = 500
 """Orders that one transaction deletes."""
 TICK_CHUNK: Final = 2000
 """Clocks that one transaction of a tick handles; bounds how long events wait for it."""
 _LAST_TICK: Final = "tick"
+_AUDITED: Final = "audited"
 
 
 class Engine:
@@ -45,6 +49,7 @@ class Engine:
         self._lock = threading.RLock()
         self._tallies = Tallies()
         self._ages = Ages(AGE_BUCKETS)
+        self._audit = Audit()
         self._watermark = 0.0
         self._remembers = False
         self._recall()
@@ -52,6 +57,8 @@ class Engine:
         """The ``now`` of the last :meth:`tick`; None before there was one."""
         self.heard: float | None = None
         """The time of the newest event in the last batch; None before there was one."""
+        self.drift: float | None = None
+        """By how much memory was wrong when all orders were last counted; None before that."""
 
     @property
     def lock(self) -> threading.RLock:
@@ -99,12 +106,13 @@ class Engine:
         """
         with self._lock:
             with self._transaction():
-                work = Batch(self.policies, self._store, self._watermark)
+                work = Batch(self.policies, self._store, self._watermark, self._audit.upto)
                 taken = work.take(batch)
                 work.flush(self._watermark)
                 for name, value in (numbers or {}).items():
                     self._store.write_number(name, value)
             self._remember(work.changes)
+            self._audit.found.merge(work.recounted)
             self.heard = work.heard or self.heard
         self._tell(work)
         return taken
@@ -123,18 +131,42 @@ class Engine:
 
     def _advance(self, now: float) -> Batch:
         with self._transaction():
-            work = Batch(self.policies, self._store, self._watermark)
+            work = Batch(self.policies, self._store, self._watermark, self._audit.upto)
             until, due = self._store.due(self._watermark, now, TICK_CHUNK)
             work.age(due)
             work.flush(until)
             self._store.write_number(_LAST_TICK, until)
         self._remember(work.changes)
+        self._audit.found.merge(work.recounted)
         self._watermark = until
         return work
 
     def _tell(self, work: Batch) -> None:
         for overdue in work.overdue:
             self._on_overdue(overdue)
+
+    def reconcile(self) -> None:
+        """Count some orders anew; after the last, mend what is counted of them."""
+        with self._lock, self._transaction():
+            orders = self._store.following(self._audit.upto, AUDIT_CHUNK)
+            self._audit.count(orders, self._watermark)
+            if not orders:
+                self._mend()
+            # A write, so that a store that takes none is noticed also where nothing comes in.
+            self._store.write_number(_AUDITED, self._audit.upto)
+        self._recall_if_lost()
+
+    def _mend(self) -> None:
+        stored = self._store.tallies()
+        wrong = self._audit.differences(stored)
+        self._store.add(wrong)
+        stored.merge(wrong)
+        remembered = Tallies({**self._tallies, **self._ages.tallies()})
+        drift = Tallies(stored)
+        drift.merge({key: -count for key, count in remembered.items()})
+        self.drift = max(sum(map(abs, off.values())) for off in (drift, wrong))
+        self._remembers = not self.drift
+        self._audit = Audit()
 
     def forget(self, *, timelines: float, orders: float) -> None:
         """Delete the timelines, and all else, of orders that ended before these instants."""
@@ -170,8 +202,7 @@ class Engine:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Of the store. Where it fails, nobody knows what was committed: memory is read anew."""
-        if not self._remembers:
-            self._recall()
+        self._recall_if_lost()
         try:
             with self._store.transaction():
                 yield
@@ -179,10 +210,16 @@ class Engine:
             self._remembers = False
             raise
 
+    def _recall_if_lost(self) -> None:
+        with self._lock:
+            if not self._remembers:
+                self._recall()
+
     def _recall(self) -> None:
         """What is known of the store without asking."""
         self._tallies = Tallies()
         self._ages = Ages(AGE_BUCKETS)
+        self._audit = Audit()
         self._remember(self._store.tallies())
         # Deadlines up to here have been looked at; standing() asks by it, so that memory and
         # ticks agree on who is overdue.

@@ -30,7 +30,8 @@ class Settings:
     port of its own API. ``token`` is asked of whoever posts events or reads orders. Every ``tick``
     it looks for passed deadlines, ``lateness`` behind the clock, so that late events still count
     in time. ``batch`` is the most events that one transaction takes. ``databases`` are tables of
-    others to read.
+    others to read. Orders are kept for ``keep_orders`` after they have ended and their timelines
+    for ``keep_timelines``; for good where that is None.
     """
 
     store: Path | str = Path("otelkit-collector.db")
@@ -42,6 +43,8 @@ class Settings:
     lateness: timedelta = timedelta(seconds=30)
     batch: int = 1000
     databases: tuple[tables.Database, ...] = ()
+    keep_timelines: timedelta | None = None
+    keep_orders: timedelta | None = None
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -150,6 +153,8 @@ _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
     "tick": _pause,
     "lateness": _pause,
     "batch": _batch,
+    "keep_timelines": q.duration,
+    "keep_orders": q.duration,
 }
 
 

@@ -14,6 +14,17 @@ from otelkit.collect.tallies import Key
 AT_RISK: Final = "at_risk"
 OVERDUE: Final = "overdue"
 """What an order becomes at the instant of an alarm."""
+GAUGES: Final = frozenset(
+    metric.name
+    for metric in (
+        names.ORDERS_OPEN,
+        names.ORDERS_PAUSED,
+        names.ORDERS_OVERDUE,
+        names.ORDERS_AT_RISK,
+        names.ORDER_STAGE_AGE,
+    )
+)
+"""All that an open order counts in."""
 ENDED: Final = "ended"
 ARCHIVED: Final = "archived"
 """Alarms of orders that have ended, at that instant: with a timeline, and without."""

@@ -123,6 +123,13 @@ class Store(Ledger):
                 found[number] = unpack(packed, self._words)
         return found
 
+    def following(self, number: int, limit: int) -> dict[int, State]:
+        """The next orders behind a number."""
+        rows = self._db.rows(
+            "SELECT num, state FROM orders WHERE num > ? ORDER BY num LIMIT ?", (number, limit)
+        )
+        return {number: unpack(packed, self._words) for number, packed in rows}
+
     def put(self, changes: Iterable[Change]) -> None:
         """Write orders, their alarms, and the events that their timelines go on with."""
         work = _Writing()

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelkit import events, names, spec
+from otelkit.collect import engine
 from otelkit.collect import standing as gauges
-from otelkit.collect.batch import Overdue, Received
+from otelkit.collect.batch import Batch, Overdue, Received
 from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
@@ -373,3 +374,60 @@ def test_an_erased_order_keeps_its_clocks_and_nothing_personal(collector: Collec
     ]  # fmt: skip
     assert [b"B-1" in rejected.body for rejected in collector.engine.quarantined(9)] == [True]
     assert (collector.tallies(), collector.engine.erase("W-77")) == (before, 0)
+
+
+# --- while it was away ---------------------------------------------------------------------
+
+
+def test_a_collector_that_was_down_for_an_hour_counts_each_breach_once_at_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "TICK_CHUNK", 50)
+    age = Batch.age
+    with closing(Collector(tmp_path / "orders.db")) as before:
+        before.feed(*(moved(n, "making", order=f"A-{n}") for n in range(400)))
+        before.engine.tick(START + 50)
+    with closing(Collector(tmp_path / "orders.db")) as after:
+        chunks = []
+
+        def note(work: Batch, due: list[int]) -> None:
+            chunks.append(len(due))
+            age(work, due)
+
+        monkeypatch.setattr(Batch, "age", note)
+        after.engine.tick(START + 3600)
+        made = [o for o in after.overdue if o.objective == "making"]
+        assert {o.state.order_id: o.deadline for o in made} == {
+            f"A-{n}": START + n + 100 for n in range(400)
+        }
+        assert len(after.overdue) == 2 * 400
+        assert clocks(after.engine.tallies()) == {
+            ("making", "breached"): 400, ("whole", "breached"): 400,
+        }  # fmt: skip
+        assert max(chunks) <= 50 + 1, "and what shares the last instant"
+
+
+def test_counts_that_went_wrong_are_found_and_mended_while_orders_go_on(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "AUDIT_CHUNK", 3)
+    collector.feed(*(moved(n, "making", order=f"A-{n}") for n in range(10)))
+    assert collector.engine.drift is None
+    right = (names.ORDERS_OPEN.name, "order", "making", "standard")
+    collector.engine._tallies[right] += 5
+    with collector.store.transaction():
+        collector.store.add({(names.ORDERS_OVERDUE.name, "making", "making", "vip"): 2})
+    for n in range(5):
+        collector.engine.reconcile()
+        collector.feed(moved(100 + n, "packed", order=f"A-{2 * n}"))
+        collector.feed(moved(n, "making", order=f"B-{n}"))
+        collector.engine.tick(START + 80 + 20 * n)
+    while collector.engine.drift is None:
+        collector.engine.reconcile()
+    assert collector.engine.drift == 5
+    _check_gauges(collector)
+    assert collector.store.tallies() == collector.tallies()
+    collector.engine.drift = None
+    while collector.engine.drift is None:
+        collector.engine.reconcile()
+    assert collector.engine.drift == 0
