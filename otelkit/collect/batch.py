@@ -183,10 +183,12 @@ class Batch:
     def _settle(self, order: _Order, state: State, now: float) -> Change:
         settled, counted = settle(state, now)
         self.changes.change(counted)
-        audited = order.number is not None and order.number <= self._audited
-        for gauges in (self.changes, self.recounted)[: 1 + audited]:
-            gauges.change(standing(order.stored, self._watermark), -1.0)
-            gauges.change(standing(settled, now))
+        before, after = standing(order.stored, self._watermark), standing(settled, now)
+        self.changes.change(before, -1.0)
+        self.changes.change(after)
+        if order.number is not None and order.number <= self._audited:
+            self.recounted.change(before, -1.0)
+            self.recounted.change(after)
         if settled is not state:
             self._note_overdue(order, state, settled, now)
         return Change(order.number, order.stored, settled, order.events)
