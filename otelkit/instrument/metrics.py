@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.values import MutexValue, ValueClass
 
 from otelkit import names
 
@@ -14,16 +15,21 @@ log = logging.getLogger("otelkit")
 ORDER_EVENTS: Final = "order_events"
 SPANS: Final = "spans"
 LOGS: Final = "logs"
+LOKI: Final = "loki"
 SPOOL_FULL: Final = "spool_full"
 SPOOL_ERROR: Final = "spool_error"
 INVALID: Final = "invalid"
+QUEUE_FULL: Final = "queue_full"
 EXPORT_FAILED: Final = "export_failed"
+"""The server has refused it, or was not there when the process ended."""
+SHUTDOWN: Final = "shutdown"
+"""Still queued, or in a request without an answer, when the time for the end was over."""
+_QUEUE_DROPS: Final = (QUEUE_FULL, EXPORT_FAILED, SHUTDOWN)
 _DROPS: Final = (
     (ORDER_EVENTS, SPOOL_FULL),
     (ORDER_EVENTS, SPOOL_ERROR),
     (ORDER_EVENTS, INVALID),
-    (SPANS, EXPORT_FAILED),
-    (LOGS, EXPORT_FAILED),
+    *((signal, reason) for signal in (SPANS, LOGS, LOKI) for reason in _QUEUE_DROPS),
 )
 """Signals and reasons of ``otelkit_telemetry_dropped_total``: each series starts at 0."""
 
@@ -47,6 +53,17 @@ class ServiceMetrics:
         """Count telemetry that could not be delivered."""
         self.dropped.labels(signal, reason).inc(count)
 
+    def reset(self) -> None:
+        """Begin at zero, in a child: what was counted before a fork is the parent's.
+
+        With ``PROMETHEUS_MULTIPROC_DIR`` the values do so themselves.
+        """
+        if workers():
+            return
+        for family in (self.operations, self.http, self.messages, self.dropped):
+            for series in list(family._metrics.values()):
+                _begin(series)
+
     def close(self) -> None:
         """Leave the registry, so that a later ``init`` can use it."""
         while self._registered:
@@ -59,6 +76,16 @@ class ServiceMetrics:
             log.error("a metric is off: %s; the service goes on without it", error)
             return False
         return True
+
+
+def _begin(series: Any) -> None:
+    """At zero, with locks that nobody holds: in the parent, a thread may have held the old ones."""
+    series._metric_init()
+
+
+def workers() -> bool:
+    """Whether several processes count as one, in files (prometheus_client's multiprocess mode)."""
+    return ValueClass is not MutexValue
 
 
 def _histogram(metric: names.Metric) -> Histogram:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     endpoint: str | None = None
     """OTLP over HTTP, for spans and logs; without the path ``/v1/traces``."""
+    loki: str | None = None
+    """A Loki that takes no OTLP, for logs."""
+    redact: tuple[str, ...] | None = ()
+    """Regular expressions of what is hidden besides the defaults; None hides nothing."""
     spool: Path | None = None
     """Folder of the spool; None is a folder of the service's own in the user's state folder."""
     spool_limit: int = DEFAULT_SPOOL_LIMIT
@@ -62,6 +67,11 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
 
     events = check("events", _events_address, given.events)
     endpoint = check("endpoint", _http_address, given.endpoint)
+    loki = check("loki", _http_address, given.loki)
+    redact = given.redact
+    if redact is not None:
+        checked = (check("redact", _expression, pattern) for pattern in redact)
+        redact = tuple(pattern for pattern in checked if pattern is not None)
 
     settings = Settings(
         service=read("OTEL_SERVICE_NAME", str, given.service),
@@ -70,6 +80,8 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
         metrics_port=read("OTELKIT_METRICS_PORT", _port, given.metrics_port),
         metrics_host=read("OTELKIT_METRICS_HOST", str, given.metrics_host),
         endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", _http_address, endpoint),
+        loki=read("OTELKIT_LOKI", _http_address, loki),
+        redact=read("OTELKIT_REDACT", lambda text: (_expression(text),), redact),
         spool=read("OTELKIT_SPOOL", Path, given.spool),
         spool_limit=read("OTELKIT_SPOOL_LIMIT", _limit, given.spool_limit),
         fsync=read("OTELKIT_FSYNC", _boolean, given.fsync),
@@ -116,6 +128,14 @@ def _address(text: str, *schemes: str) -> str:
     if not right:
         # What was given may hold a password, so it is not repeated.
         raise ValueError(f"write an address such as {schemes[0]}://host ({', '.join(schemes)})")
+    return text
+
+
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"write a regular expression, not {text!r} ({error})") from error
     return text
 
 

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 from wsgiref.simple_server import WSGIServer
 
 from opentelemetry import trace
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
 from otelkit.errors import OtelkitError
-from otelkit.instrument import logs, pika, runtime, traces
+from otelkit.instrument import lifecycle, logs, pika, records, runtime, spans, traces
+from otelkit.instrument import loki as loki_
 from otelkit.instrument.destinations import destination
-from otelkit.instrument.metrics import EXPORT_FAILED, LOGS, SPANS, ServiceMetrics
+from otelkit.instrument.lifecycle import SHUTDOWN_SECONDS
+from otelkit.instrument.metrics import ServiceMetrics
 from otelkit.instrument.orders import EventLog
 from otelkit.instrument.publisher import Publisher
+from otelkit.instrument.queues import SendQueue
+from otelkit.instrument.redact import Redactor, Unredacted
 from otelkit.instrument.settings import (
     DEFAULT_SPOOL_LIMIT,
     Settings,
@@ -33,11 +35,12 @@ from otelkit.instrument.spool import Spool
 
 log = logging.getLogger("otelkit")
 
-SHUTDOWN_SECONDS: Final = 3.0
-"""For all signals together, whatever state their backends are in."""
 SCOPE: Final = "otelkit"
-Close = Callable[[float], bool]
-"""Ends a part within so many seconds; whether it has delivered everything."""
+_GRACE: Final = 0.1
+"""Seconds for a part whose time is over to say so."""
+T = TypeVar("T")
+Deliver = Callable[[float], bool]
+"""Delivers what a part has queued within so many seconds; whether that was everything."""
 
 
 class Telemetry:
@@ -52,31 +55,52 @@ class Telemetry:
         self.metrics = ServiceMetrics(registry)
         self._registry = registry
         self._server: WSGIServer | None = None
-        self._closers: list[Close] = []
+        self._queues: list[SendQueue[Any]] = []
         self._handlers: list[logging.Handler] = []
-        self._lost = 0
-        self._delivered = True
+        self._ends: list[Callable[[], None]] = []
+        self._delivered: bool | None = None
+        redactor = Unredacted() if settings.redact is None else Redactor(settings.redact)
+        self._redactor = redactor
+        self._reader = records.Reader(redactor)
         if not settings.disabled:
             for part in _PARTS:
                 _attempt(self, part)
+
+    def flush(self, timeout: float = SHUTDOWN_SECONDS) -> bool:
+        """Deliver what is queued within ``timeout`` seconds in all; whether that was everything.
+
+        A backend that does not take it is tried once, and what it did not take stays queued.
+        """
+        flushes: list[Deliver] = [queue.flush for queue in self._queues]
+        if self.events is not None:
+            flushes.append(self.events.flush)
+        return _all(flushes, timeout)
 
     def shutdown(self, timeout: float = SHUTDOWN_SECONDS) -> bool:
         """Deliver what is queued and stop, within ``timeout`` seconds in all.
 
         Returns whether everything that was queued has been delivered. Order events that were not
         stay in the spool for the next process, and so do those said later; spans and records that
-        were not are lost.
+        were not are lost, counted, and told of in the log.
         """
         runtime.deactivate(self)
-        atexit.unregister(self.shutdown)
-        closers, self._closers = self._closers, []
-        if closers:
-            lost = self._lost
-            self._delivered = _close_all(closers, timeout) and self._lost == lost
+        if self._delivered is None:
+            stops: list[Deliver] = [queue.stop for queue in self._queues]
+            if self.events is not None:
+                stops.append(self.events.stop)
+            if self._server is not None:
+                stops.append(_stopping(self._server))
+            self._delivered = False  # unless all of them say so
+            self._delivered = _all(stops, timeout)
+            self._stop()
+        return self._delivered
+
+    def _stop(self) -> None:
         for handler in self._handlers:
             logging.getLogger().removeHandler(handler)
+        for end in self._ends:
+            end()
         self.metrics.close()
-        return self._delivered
 
     def before_fork(self) -> None:
         if self.events is not None:
@@ -87,7 +111,10 @@ class Telemetry:
             self.events.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
-        """Threads of the parent do not exist here, and its port is not ours to keep."""
+        """Threads of the parent do not exist here; its port and its counts are not ours to keep."""
+        self.metrics.reset()
+        for queue in self._queues:
+            queue.after_fork()
         if self.events is not None:
             self.events.after_fork_in_child()
         if self._server is not None:
@@ -95,27 +122,37 @@ class Telemetry:
             self._server = self.metrics_port = None
 
     def _start_logs(self) -> None:
-        if self.settings.logs:
+        settings = self.settings
+        self._ends.append(records.follow())
+        if settings.logs:
             root = logging.getLogger()
-            self._add_handler(logs.json_handler(self.settings.service))
+            self._add_handler(logs.json_handler(settings.service, self._reader))
             root.setLevel(min(root.level, logging.INFO))
-        if self.settings.endpoint is not None:
-            provider = logs.provider(
-                self.settings.service, self.settings.endpoint, self._dropping(LOGS)
-            )
-            self._add_handler(logs.OtlpHandler(provider))
-            self._closers.append(lambda _: _done(provider.shutdown))
+        if settings.endpoint is not None:
+            resource = traces.resource(settings.service)
+            lines = self._add_queue(logs.queue(resource, settings.endpoint, self.metrics.drop))
+            self._add_handler(logs.OtlpHandler(self._reader, lines))
+        if settings.loki is not None:
+            said = self._add_queue(loki_.queue(settings.service, settings.loki, self.metrics.drop))
+            formatter = logs.JsonFormatter(settings.service, self._reader)
+            self._add_handler(loki_.LokiHandler(said, formatter))
+
+    def _add_queue(self, queue: SendQueue[T]) -> SendQueue[T]:
+        self._queues.append(queue)
+        return queue
 
     def _add_handler(self, handler: logging.Handler) -> None:
-        handler.addFilter(logs.not_of_publishing)
+        handler.addFilter(logs.not_of_clients)
         logging.getLogger().addHandler(handler)
         self._handlers.append(handler)
 
     def _start_traces(self) -> None:
         pika.instrument_classes()
-        ours = traces.provider(self.settings.service, self.settings.endpoint, self._dropping(SPANS))
-        if ours is not None:
-            self._closers.append(lambda _: _done(ours.shutdown))
+        exporting = None
+        if self.settings.endpoint is not None:
+            ended = self._add_queue(spans.queue(self.settings.endpoint, self.metrics.drop))
+            exporting = spans.QueueingSpanProcessor(ended, self._redactor)
+        traces.provide(self.settings.service, exporting)
         self.tracer = trace.get_tracer(SCOPE)
 
     def _start_metrics(self) -> None:
@@ -124,13 +161,6 @@ class Telemetry:
             return
         self._server, _ = start_http_server(port, self.settings.metrics_host, self._registry)
         self.metrics_port = self._server.server_port
-        self._closers.append(self._stop_metrics)
-
-    def _stop_metrics(self, _: float) -> bool:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-        return True
 
     def _start_events(self) -> None:
         if self.settings.events is None:
@@ -149,14 +179,6 @@ class Telemetry:
             )
         publisher = Publisher(spool, to)
         self.events = EventLog(self.settings.service, spool, publisher, self.metrics.drop)
-        self._closers.append(self.events.stop)
-
-    def _dropping(self, signal: str) -> Callable[[int], None]:
-        def drop(count: int) -> None:
-            self._lost += count
-            self.metrics.drop(signal, EXPORT_FAILED, count)
-
-        return drop
 
 
 def init(
@@ -167,6 +189,8 @@ def init(
     metrics_port: int | None = None,
     metrics_host: str = "127.0.0.1",
     endpoint: str | None = None,
+    loki: str | None = None,
+    redact: Sequence[str] | None = (),
     spool: str | os.PathLike[str] | None = None,
     spool_limit: int = DEFAULT_SPOOL_LIMIT,
     fsync: bool = False,
@@ -180,6 +204,9 @@ def init(
         (``OTELKIT_EVENTS``); with ``events_token`` where it asks for one.
     :param metrics_port: serves ``/metrics`` on ``metrics_host``; 0 takes a free port.
     :param endpoint: OTLP over HTTP for spans and logs (``OTEL_EXPORTER_OTLP_ENDPOINT``).
+    :param loki: a Loki before 3.0, which takes no OTLP, for logs.
+    :param redact: regular expressions of what to hide in spans and logs besides secrets and
+        personal data; None hides nothing.
     :param spool: folder in which events wait for delivery; ``spool_limit`` of them at most,
         ``fsync`` to have them survive a loss of power.
     :param logs: write the root logger's records to standard output as JSON lines.
@@ -199,6 +226,8 @@ def init(
         metrics_port=metrics_port,
         metrics_host=metrics_host,
         endpoint=endpoint,
+        loki=loki,
+        redact=None if redact is None else tuple(redact),
         spool=None if spool is None else Path(spool),
         spool_limit=spool_limit,
         fsync=fsync,
@@ -212,8 +241,7 @@ def init(
     for problem in problems:
         log.error("%s", problem)
     runtime.activate(telemetry)
-    atexit.register(telemetry.shutdown)
-    _follow_forks()
+    lifecycle.follow(_current)
     return telemetry
 
 
@@ -236,41 +264,32 @@ def _attempt(telemetry: Telemetry, part: Callable[[Telemetry], None]) -> None:
         log.error("%s are off: %s; the service goes on without them", name, error)
 
 
-def _close_all(closers: list[Close], timeout: float) -> bool:
+def _all(parts: Sequence[Deliver], timeout: float) -> bool:
     """Whether all said, in time, that they have delivered everything."""
     answers: list[bool] = []
-    deadline = time.monotonic() + timeout
-    # In threads, because a hung backend keeps the SDK's own shutdown for half a minute.
+    each = max(timeout - _GRACE, 0)
+    # All at once, since each may need all of the time.
     running = [
-        threading.Thread(target=lambda close=close: answers.append(close(timeout)), daemon=True)
-        for close in closers
+        threading.Thread(target=lambda part=part: answers.append(part(each)), daemon=True)
+        for part in parts
     ]
+    deadline = time.monotonic() + timeout
     for thread in running:
         thread.start()
     for thread in running:
         thread.join(max(deadline - time.monotonic(), 0))
-    return len(answers) == len(closers) and all(answers)
+    return len(answers) == len(parts) and all(answers)
 
 
-def _done(shutdown: Callable[[], object]) -> bool:
-    shutdown()
-    return True
+def _stopping(server: WSGIServer) -> Deliver:
+    def stop(_: float) -> bool:
+        server.shutdown()
+        server.server_close()
+        return True
+
+    return stop
 
 
-@cache
-def _follow_forks() -> None:
-    """Once a process: hooks cannot be taken back."""
-
-    def tell(step: Callable[[Telemetry], None]) -> Callable[[], None]:
-        def hook() -> None:
-            telemetry = runtime.latest()
-            if isinstance(telemetry, Telemetry):
-                step(telemetry)
-
-        return hook
-
-    os.register_at_fork(
-        before=tell(Telemetry.before_fork),
-        after_in_parent=tell(Telemetry.after_fork_in_parent),
-        after_in_child=tell(Telemetry.after_fork_in_child),
-    )
+def _current() -> Telemetry | None:
+    telemetry = runtime.latest()
+    return telemetry if isinstance(telemetry, Telemetry) else None

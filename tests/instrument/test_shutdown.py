@@ -13,7 +13,7 @@ import pytest
 import otelkit
 from instrument.conftest import Init, StartChild
 from instrument.otlp import OtlpEndpoint
-from otelkit.instrument.telemetry import SHUTDOWN_SECONDS
+from otelkit.instrument.lifecycle import SHUTDOWN_SECONDS
 from shop.servers import free_port
 
 IN_TIME = SHUTDOWN_SECONDS + 0.7
