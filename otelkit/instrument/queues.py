@@ -88,7 +88,7 @@ class SendQueue(Generic[T]):
         self._wake, self._hurry = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._send: Send[T] | None = None
-        self._away = self._abandoned = False
+        self._away = self._refusing = self._abandoned = False
         self._deadline = float("inf")
 
     def put(self, item: T) -> None:
@@ -202,6 +202,7 @@ class SendQueue(Generic[T]):
             self._done += len(self._in_hand)
             self._in_hand = []
             self._settled.notify_all()
+        self._refusing = False
         if self._away:
             self._away = False
             log.warning("%s are delivered again", self.signal)
@@ -210,7 +211,9 @@ class SendQueue(Generic[T]):
         with self._lock:
             count, self._in_hand = len(self._in_hand), []
             self._lose(EXPORT_FAILED, count)
-        log.warning("%d %s are dropped: %s", count, self.signal, error)
+        if not self._refusing:
+            self._refusing = True
+            log.warning("%d %s are dropped: %s", count, self.signal, error)
 
     def _failed(self, error: Exception) -> None:
         with self._settled:
