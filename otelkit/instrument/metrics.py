@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -61,8 +62,7 @@ class ServiceMetrics:
         if workers():
             return
         for family in (self.operations, self.http, self.messages, self.dropped):
-            for series in list(family._metrics.values()):
-                _begin(series)
+            _begin(family)
 
     def close(self) -> None:
         """Leave the registry, so that a later ``init`` can use it."""
@@ -78,9 +78,11 @@ class ServiceMetrics:
         return True
 
 
-def _begin(series: Any) -> None:
+def _begin(family: Any) -> None:
     """At zero, with locks that nobody holds: in the parent, a thread may have held the old ones."""
-    series._metric_init()
+    family._lock = threading.Lock()
+    for series in family._metrics.values():
+        series._metric_init()
 
 
 def workers() -> bool:
