@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import encodings.idna  # noqa: F401 - else the first connection does, in a thread, maybe in a fork
 import os
 import signal
 import sys

@@ -116,10 +116,9 @@ def not_of_delivery(record: logging.LogRecord) -> bool:
 
 def queue(resource: Resource, endpoint: str, drop: Drop) -> SendQueue[Line]:
     """The queue before an OTLP endpoint."""
+    from otelkit.instrument import otlp  # takes time, and not every process has an endpoint
 
     def connect() -> Send[Line]:
-        from otelkit.instrument import otlp
-
         send = otlp.records(endpoint)
         return lambda lines, seconds: send([_otlp(line, resource) for line in lines], seconds)
 

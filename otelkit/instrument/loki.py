@@ -7,13 +7,18 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+import requests
 
 from otelkit.errors import MissingExtraError, UnavailableError
 from otelkit.instrument.logs import not_of_delivery
 from otelkit.instrument.metrics import LOKI
 from otelkit.instrument.queues import Drop, Limits, Refused, Send, SendQueue
+
+if TYPE_CHECKING:
+    from logging_loki.emitter import LokiEmitterV1
 
 _PUSH: Final = "/loki/api/v1/push"
 _TRY_AGAIN: Final = 429
@@ -50,23 +55,20 @@ class LokiHandler(logging.Handler):
 def queue(service: str, address: str, drop: Drop) -> SendQueue[Said]:
     """The queue before a Loki. Raises ``MissingExtraError``."""
     try:
-        import logging_loki  # noqa: F401
+        from logging_loki.emitter import LokiEmitterV1
     except ImportError as error:
         raise MissingExtraError("sending log lines to Loki", "loki") from error
     limits = Limits.of(os.environ, "OTEL_BLRP")
-    return SendQueue(LOKI, lambda: _connect(service, address), drop, limits)
+    return SendQueue(LOKI, lambda: _connect(LokiEmitterV1, service, address), drop, limits)
 
 
-def _connect(service: str, address: str) -> Send[Said]:
-    import requests
-    from logging_loki.emitter import LokiEmitterV1
-
+def _connect(kind: type[LokiEmitterV1], service: str, address: str) -> Send[Said]:
     parts = urlsplit(address)
     user = (unquote(parts.username or ""), unquote(parts.password or ""))
     host = parts.netloc.rpartition("@")[2]
     url = urlunsplit((parts.scheme, host, parts.path.rstrip("/") or _PUSH, parts.query, ""))
     # Its own way of sending is one request a record, stamped when it is sent.
-    emitter = LokiEmitterV1(url, {"service_name": service}, user if any(user) else None)
+    emitter = kind(url, {"service_name": service}, user if any(user) else None)
 
     def send(lines: Sequence[Said], timeout: float) -> None:
         streams = defaultdict(list)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+from opentelemetry.exporter.otlp.proto.http import _log_exporter, trace_exporter
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -21,8 +22,6 @@ _MAY_PASS: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 def spans(endpoint: str) -> Send[ReadableSpan]:
     """Sends batches of spans to an endpoint."""
-    from opentelemetry.exporter.otlp.proto.http import trace_exporter
-
     session = _Session(endpoint)
     exporter = trace_exporter.OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", session=session)
     return _sender(session, exporter.export, trace_exporter.__name__)
@@ -30,8 +29,6 @@ def spans(endpoint: str) -> Send[ReadableSpan]:
 
 def records(endpoint: str) -> Send[ReadableLogRecord]:
     """Sends batches of log records to an endpoint."""
-    from opentelemetry.exporter.otlp.proto.http import _log_exporter
-
     session = _Session(endpoint)
     exporter = _log_exporter.OTLPLogExporter(f"{endpoint.rstrip('/')}/v1/logs", session=session)
     return _sender(session, exporter.export, _log_exporter.__name__)

@@ -23,6 +23,8 @@ _TIMEOUT: Final = 10.0
 """Seconds for one request; OpenTelemetry's default."""
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
+_FORK_PATIENCE: Final = 1.0
+"""Seconds that a fork waits for a first request, which a server may leave without an answer."""
 
 Send = Callable[[Sequence[T], float], object]
 """Delivers a batch within so many seconds.
@@ -88,7 +90,8 @@ class SendQueue(Generic[T]):
         self._wake, self._hurry = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self._send: Send[T] | None = None
-        self._away = self._refusing = self._abandoned = False
+        self._beginning = threading.Lock()
+        self._away = self._refusing = self._abandoned = self._held = False
         self._deadline = float("inf")
 
     def put(self, item: T) -> None:
@@ -143,8 +146,19 @@ class SendQueue(Generic[T]):
             log.warning("%d %s were not delivered before the end", lost, self.signal)
         return lost == 0
 
-    def after_fork(self) -> None:
-        """In a child: what is queued is the parent's to send, and so are thread and connection."""
+    def before_fork(self) -> None:
+        """Let the first request begin: it imports modules.
+
+        A child would wait for ever for an import that a thread of its parent has begun.
+        """
+        self._held = self._beginning.acquire(timeout=_FORK_PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        if self._held:
+            self._beginning.release()
+
+    def after_fork_in_child(self) -> None:
+        """What is queued is the parent's to send, and so are thread and connection."""
         self._begin()
 
     def _start(self) -> None:
@@ -176,9 +190,7 @@ class SendQueue(Generic[T]):
     def _send_all(self) -> bool:
         while batch := self._take():
             try:
-                if self._send is None:
-                    self._send = self._connect()
-                self._send(batch, min(_TIMEOUT, max(self._deadline - time.monotonic(), 0.1)))
+                self._attempt(batch, min(_TIMEOUT, max(self._deadline - time.monotonic(), 0.1)))
             except Refused as error:
                 self._refused(error)
             except Exception as error:
@@ -188,6 +200,15 @@ class SendQueue(Generic[T]):
             else:
                 self._delivered()
         return True
+
+    def _attempt(self, batch: Sequence[T], timeout: float) -> None:
+        if self._send is not None:
+            self._send(batch, timeout)
+            return
+        with self._beginning:
+            send = self._connect()
+            send(batch, timeout)
+        self._send = send
 
     def _take(self) -> Sequence[T]:
         with self._lock:

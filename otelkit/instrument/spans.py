@@ -10,19 +10,16 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 from opentelemetry.trace import Link, Status
 
 from otelkit.instrument.metrics import SPANS
-from otelkit.instrument.queues import Drop, Limits, Send, SendQueue
+from otelkit.instrument.queues import Drop, Limits, SendQueue
 from otelkit.instrument.redact import Redactor
 
 
 def queue(endpoint: str, drop: Drop) -> SendQueue[ReadableSpan]:
     """The queue before an OTLP endpoint."""
+    from otelkit.instrument import otlp  # takes time, and not every process has an endpoint
 
-    def connect() -> Send[ReadableSpan]:
-        from otelkit.instrument import otlp
-
-        return otlp.spans(endpoint)
-
-    return SendQueue(SPANS, connect, drop, Limits.of(os.environ, "OTEL_BSP"))
+    limits = Limits.of(os.environ, "OTEL_BSP")
+    return SendQueue(SPANS, lambda: otlp.spans(endpoint), drop, limits)
 
 
 class QueueingSpanProcessor(SpanProcessor):

@@ -103,10 +103,14 @@ class Telemetry:
         self.metrics.close()
 
     def before_fork(self) -> None:
+        for queue in self._queues:
+            queue.before_fork()
         if self.events is not None:
             self.events.before_fork()
 
     def after_fork_in_parent(self) -> None:
+        for queue in self._queues:
+            queue.after_fork_in_parent()
         if self.events is not None:
             self.events.after_fork_in_parent()
 
@@ -114,7 +118,7 @@ class Telemetry:
         """Threads of the parent do not exist here; its port and its counts are not ours to keep."""
         self.metrics.reset()
         for queue in self._queues:
-            queue.after_fork()
+            queue.after_fork_in_child()
         if self.events is not None:
             self.events.after_fork_in_child()
         if self._server is not None:
