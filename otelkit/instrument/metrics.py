@@ -7,9 +7,9 @@ import threading
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.values import MutexValue, ValueClass
 
 from otelkit import names
+from otelkit.instrument import workers
 
 log = logging.getLogger("otelkit")
 
@@ -39,6 +39,7 @@ class ServiceMetrics:
     """The families that services expose, in one registry until they are closed."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        workers.prepare()
         self.operations = _histogram(names.OPERATION_DURATION)
         self.http = _histogram(names.HTTP_SERVER_DURATION)
         self.messages = _histogram(names.MESSAGING_PROCESS_DURATION)
@@ -59,7 +60,7 @@ class ServiceMetrics:
 
         With ``PROMETHEUS_MULTIPROC_DIR`` the values do so themselves.
         """
-        if workers():
+        if workers.enabled():
             return
         for family in (self.operations, self.http, self.messages, self.dropped):
             _begin(family)
@@ -83,11 +84,6 @@ def _begin(family: Any) -> None:
     family._lock = threading.Lock()
     for series in family._metrics.values():
         series._metric_init()
-
-
-def workers() -> bool:
-    """Whether several processes count as one, in files (prometheus_client's multiprocess mode)."""
-    return ValueClass is not MutexValue
 
 
 def _histogram(metric: names.Metric) -> Histogram:

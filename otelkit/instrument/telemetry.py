@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from wsgiref.simple_server import WSGIServer
 
 from opentelemetry import trace
-from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry
 
-from otelkit.errors import OtelkitError
-from otelkit.instrument import lifecycle, logs, pika, records, runtime, spans, traces
+from otelkit.errors import OtelkitError, UnavailableError
+from otelkit.instrument import lifecycle, logs, pika, records, runtime, spans, traces, workers
 from otelkit.instrument import loki as loki_
 from otelkit.instrument.destinations import destination
+from otelkit.instrument.exposition import MetricsServer
 from otelkit.instrument.lifecycle import SHUTDOWN_SECONDS
 from otelkit.instrument.metrics import ServiceMetrics
 from otelkit.instrument.orders import EventLog
@@ -54,7 +54,7 @@ class Telemetry:
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.metrics = ServiceMetrics(registry)
         self._registry = registry
-        self._server: WSGIServer | None = None
+        self._server: MetricsServer | None = None
         self._queues: list[SendQueue[Any]] = []
         self._handlers: list[logging.Handler] = []
         self._ends: list[Callable[[], None]] = []
@@ -163,7 +163,16 @@ class Telemetry:
         port = self.settings.metrics_port
         if port is None:
             return
-        self._server, _ = start_http_server(port, self.settings.metrics_host, self._registry)
+        shared = workers.enabled()
+        registry = workers.registry() if shared else self._registry
+        host = self.settings.metrics_host
+        try:
+            self._server = MetricsServer(host, port, registry, shared=shared)
+        except OSError as error:
+            raise UnavailableError(
+                f"metrics are off: {host}:{port}: {error.strerror}; the service goes on without "
+                "them; several workers share a port where PROMETHEUS_MULTIPROC_DIR names a folder"
+            ) from error
         self.metrics_port = self._server.server_port
 
     def _start_events(self) -> None:
@@ -285,10 +294,9 @@ def _all(parts: Sequence[Deliver], timeout: float) -> bool:
     return len(answers) == len(parts) and all(answers)
 
 
-def _stopping(server: WSGIServer) -> Deliver:
+def _stopping(server: MetricsServer) -> Deliver:
     def stop(_: float) -> bool:
-        server.shutdown()
-        server.server_close()
+        server.stop()
         return True
 
     return stop
