@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from otelkit.instrument.http import ASGIMiddleware
     from otelkit.instrument.observe import observe
     from otelkit.instrument.orders import Order, current_order, order
+    from otelkit.instrument.structured import structlog_processor
     from otelkit.instrument.telemetry import Telemetry, init
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ __all__ = [
     "observe",
     "order",
     "pika",
+    "structlog_processor",
 ]
 
 _HOMES = {
@@ -51,6 +53,7 @@ _HOMES = {
     "init": "telemetry",
     "observe": "observe",
     "order": "orders",
+    "structlog_processor": "structured",
 }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from otelkit.errors import UnavailableError
-from otelkit.instrument.metrics import EXPORT_FAILED, QUEUE_FULL, SHUTDOWN
+from otelkit.instrument.metrics import EXPORT_FAILED, LOGS, LOKI, QUEUE_FULL, SHUTDOWN
 
 T = TypeVar("T")
 log = logging.getLogger("otelkit")
@@ -23,6 +23,7 @@ _TIMEOUT: Final = 10.0
 """Seconds for one request; OpenTelemetry's default."""
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
+_NOUNS: Final = {LOGS: "log records", LOKI: "log lines for Loki"}
 _FORK_PATIENCE: Final = 1.0
 """Seconds that a fork waits for a first request, which a server may leave without an answer."""
 
@@ -73,6 +74,7 @@ class SendQueue(Generic[T]):
         self, signal: str, connect: Callable[[], Send[T]], drop: Drop, limits: Limits
     ) -> None:
         self.signal = signal
+        self._noun = _NOUNS.get(signal, signal)
         self._connect = connect
         self._drop = drop
         self._limits = limits
@@ -143,7 +145,7 @@ class SendQueue(Generic[T]):
             self._give_up(SHUTDOWN)
             lost = self._dropped - dropped
         if lost:
-            log.warning("%d %s were not delivered before the end", lost, self.signal)
+            log.warning("%d %s were not delivered before the end", lost, self._noun)
         return lost == 0
 
     def before_fork(self) -> None:
@@ -219,31 +221,30 @@ class SendQueue(Generic[T]):
             return self._in_hand
 
     def _delivered(self) -> None:
+        if self._away:
+            log.warning("%s are delivered again", self._noun)
+        self._away = self._refusing = False
         with self._settled:
             self._done += len(self._in_hand)
             self._in_hand = []
             self._settled.notify_all()
-        self._refusing = False
-        if self._away:
-            self._away = False
-            log.warning("%s are delivered again", self.signal)
 
     def _refused(self, error: Refused) -> None:
+        if not self._refusing:
+            log.warning("%d %s are dropped: %s", len(self._in_hand), self._noun, error)
+        self._refusing = True
         with self._lock:
             count, self._in_hand = len(self._in_hand), []
             self._lose(EXPORT_FAILED, count)
-        if not self._refusing:
-            self._refusing = True
-            log.warning("%d %s are dropped: %s", count, self.signal, error)
 
     def _failed(self, error: Exception) -> None:
+        if not self._away and not self._stopping:
+            why = error if isinstance(error, UnavailableError) else repr(error)
+            log.warning("%s; %s wait in memory and are tried again", why, self._noun)
+            self._away = True
         with self._settled:
             self._failed_attempt = self._attempts
             self._settled.notify_all()
-        if not self._away and not self._stopping:
-            self._away = True
-            why = error if isinstance(error, UnavailableError) else repr(error)
-            log.warning("%s; %s wait in memory and are tried again", why, self.signal)
 
     def _give_up(self, reason: str) -> None:
         left = len(self._in_hand) + len(self._items)

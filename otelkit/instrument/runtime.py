@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 from weakref import WeakSet
 
 from opentelemetry.trace import Tracer
 
 from otelkit.events import OrderMoved
 from otelkit.instrument.metrics import ServiceMetrics
+from otelkit.instrument.redact import Redactor
 
 log = logging.getLogger("otelkit")
 
@@ -34,6 +35,7 @@ class Signals(Protocol):
 
     tracer: Tracer
     metrics: ServiceMetrics
+    redactor: Redactor
 
     @property
     def events(self) -> Events | None:
@@ -55,6 +57,7 @@ _latest: Signals | None = None
 _known: WeakSet[Known] = WeakSet()
 _warned: set[str] = set()
 _silent = False
+_DEFAULT_REDACTOR: Final = Redactor()
 
 
 def activate(telemetry: Signals) -> None:
@@ -80,6 +83,11 @@ def active() -> Signals | None:
 def latest() -> Signals | None:
     """What this process uses or has used last; None before ``init``."""
     return _latest
+
+
+def redactor() -> Redactor:
+    """What hides secrets and personal data: as ``init`` was told, or the defaults before it."""
+    return _DEFAULT_REDACTOR if _latest is None else _latest.redactor
 
 
 def know(something: Known) -> None:

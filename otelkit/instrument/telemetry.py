@@ -59,9 +59,8 @@ class Telemetry:
         self._handlers: list[logging.Handler] = []
         self._ends: list[Callable[[], None]] = []
         self._delivered: bool | None = None
-        redactor = Unredacted() if settings.redact is None else Redactor(settings.redact)
-        self._redactor = redactor
-        self._reader = records.Reader(redactor)
+        self.redactor = Unredacted() if settings.redact is None else Redactor(settings.redact)
+        self._reader = records.Reader(self.redactor)
         if not settings.disabled:
             for part in _PARTS:
                 _attempt(self, part)
@@ -155,7 +154,7 @@ class Telemetry:
         exporting = None
         if self.settings.endpoint is not None:
             ended = self._add_queue(spans.queue(self.settings.endpoint, self.metrics.drop))
-            exporting = spans.QueueingSpanProcessor(ended, self._redactor)
+            exporting = spans.QueueingSpanProcessor(ended, self.redactor)
         traces.provide(self.settings.service, exporting)
         self.tracer = trace.get_tracer(SCOPE)
 
