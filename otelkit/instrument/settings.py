@@ -16,13 +16,19 @@ DEFAULT_SPOOL_LIMIT: Final = 100_000
 """Events: a day without a broker at one event a second, some 40 MB."""
 
 
+NOWHERE: Final = "nowhere"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of one process. ``None`` switches a part off."""
 
     service: str
     events: str | None = None
-    """Where order events go: an ``amqp(s)://`` or the collector's ``http(s)://`` address."""
+    """Where order events go: an ``amqp(s)://`` or the collector's ``http(s)://`` address.
+
+    :data:`NOWHERE` for one that was wrong: they wait for a process that knows a right one.
+    """
     events_token: str | None = None
     """Bearer token for a collector that asks for one."""
     metrics_port: int | None = None
@@ -65,7 +71,10 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
             problems.append(f"{name} has no effect: {error}")
             return otherwise
 
-    events = check("events", _events_address, given.events)
+    if given.events is not None or environ.get("OTELKIT_EVENTS", "").strip():
+        events = check("events", _events_address, given.events) or NOWHERE
+    else:
+        events = None
     endpoint = check("endpoint", _http_address, given.endpoint)
     loki = check("loki", _http_address, given.loki)
     redact = given.redact

@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from otelkit.errors import OtelkitError, UnavailableError
 from otelkit.instrument import lifecycle, logs, pika, records, runtime, spans, traces, workers
 from otelkit.instrument import loki as loki_
-from otelkit.instrument.destinations import destination
+from otelkit.instrument.destinations import Destination, Nowhere, destination
 from otelkit.instrument.exposition import MetricsServer
 from otelkit.instrument.lifecycle import SHUTDOWN_SECONDS
 from otelkit.instrument.metrics import ServiceMetrics
@@ -27,6 +27,7 @@ from otelkit.instrument.queues import SendQueue
 from otelkit.instrument.redact import Redactor, Unredacted
 from otelkit.instrument.settings import (
     DEFAULT_SPOOL_LIMIT,
+    NOWHERE,
     Settings,
     from_environment,
     spool_folder,
@@ -177,7 +178,12 @@ class Telemetry:
     def _start_events(self) -> None:
         if self.settings.events is None:
             return
-        to = destination(self.settings.events, self.settings.events_token)
+        to: Destination = Nowhere("there is no address that order events could go to")
+        if self.settings.events != NOWHERE:
+            try:
+                to = destination(self.settings.events, self.settings.events_token)
+            except OtelkitError as error:
+                to = Nowhere(str(error))
         folder = spool_folder(self.settings, os.environ)
         spool = Spool(folder, limit=self.settings.spool_limit, fsync=self.settings.fsync)
         try:
