@@ -243,6 +243,23 @@ def test_an_objective_without_data_makes_the_answer_unknown(
     ]
 
 
+def test_an_objective_without_data_in_the_old_file_makes_the_answer_unknown_too(
+    sla: Path, tmp_path: Path, start_with_history: StartWithHistory, otelkit: Otelkit
+) -> None:
+    server = start_with_history(BEGIN, past())
+    old = tmp_path / "old.yaml"
+    old.write_text(SLA.replace("all_total", "every_total"))
+    asked = ("--from", "2026-01-02T10:00Z", "--to", "2026-01-02T11:00Z", "--objective", "checkout")
+    done = otelkit("backtest", str(sla), "--prometheus", server.url, *asked, "--against", str(old))
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[2:] == [
+        (
+            f"{old}: prod.checkout: no data in this time, so that its silence means nothing; "
+            "ask `otelkit check --prometheus` what is missing"
+        )
+    ]
+
+
 def test_a_recording_ends_when_its_series_does_and_not_five_minutes_later(
     start_with_history: StartWithHistory,
 ) -> None:
