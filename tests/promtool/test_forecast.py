@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -143,3 +144,59 @@ def recordings(case: Case) -> tuple[Series, Series]:
         Series(f"{names.TOTAL}5m", own, f"{total}x{case.healthy + case.lasts}"),
         Series(f"{names.BAD}5m", own, f"0x{case.healthy} {bad}+{bad}x4 {5 * bad}x{case.lasts}"),
     )
+
+
+# --- silence -------------------------------------------------------------------------------
+
+SILENCE = """
+version: 1
+system: s
+processes: {order: {stages: [made], done: [sent]}}
+queues: {dlq: {}}
+objectives:
+  - {name: counted, good: good_total, total: all_total, target: 99%}
+  - {name: checked, query: avg(answers), target: 99%}
+  - {name: orders, process: order, stage: made, within: 1d, target: 99%}
+  - {name: letters, queue: dlq, max_messages: 0}
+"""
+LAST, BACK, END = 30, 90, 100
+"""Minutes: of the last samples, of the first ones again, and of the end."""
+SILENT: Final[tuple[tuple[str, dict[str, str]], ...]] = (
+    ("good_total", {}),
+    ("all_total", {}),
+    ("answers", {}),
+    (names.ORDER_CLOCKS.name, {"objective": "orders", "outcome": "met"}),
+    (names.DLQ_MESSAGES.name, {"queue": "dlq"}),
+    (names.COLLECTOR_TICK.name, {"shard": "0"}),
+    (names.SOURCE_UP.name, {"source": "rabbitmq"}),
+    (names.RULES_EVALUATED, {"environment": "default", "rule_group": "otelkit.s.counted"}),
+)
+
+
+def test_silence_is_told_in_the_forecast_minutes(promtool: Program, tmp_path: Path) -> None:
+    sla = spec.loads(SILENCE, "sla.yaml")
+    made = files.files(sla, "sla.yaml")
+    for part in ("sli", "health"):
+        (tmp_path / f"{part}.rules.yml").write_text(made[f"{files.RULES}/s.{part}.rules.yml"])
+    values = f"0+60x{LAST} _x{BACK - LAST - 1} {60 * BACK}+60x{END - BACK}"
+    series = tuple(Series(name, {"system": "s", **own}, values) for name, own in SILENT)
+    stale, still = slo.watching(collector=True)
+    told = [("", stale), ('rule_group="otelkit.s.counted"', still)]
+    told += [(f'objective="{one.name}"', slo.no_data(one)) for one in sla.objectives]
+    test = proving.Test("silence", series, tuple(_between(one, own) for own, one in told))
+    text = proving.proof_file([test], "*.rules.yml", source="sla.yaml", purpose="silence")
+    order = 'group_eval_order: ["otelkit.s.sli", "otelkit.s.health"]'
+    (tmp_path / "proof.yml").write_text(text + order)
+    done = promtool("test", "rules", "proof.yml", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _between(one: slo.Expected, own: str) -> Expect:
+    """First and last firing minute as one number, as above."""
+    first, reset = one.forecast.full_outage, one.forecast.reset
+    assert first is not None
+    assert reset is not None
+    alert = f'max(ALERTS{{alertname="{one.alert}",alertstate="firing",{own}}}) * time() / 60'
+    over = f"({alert})[{END}m:1m]"
+    expr = f"min_over_time({over}) * 10000 + max_over_time({over})"
+    return Expect(expr, END, (({}, (LAST + first) * 10000 + BACK - 1 + reset),))
