@@ -67,7 +67,7 @@ def group(sla: Sla, watched: Sequence[str]) -> Group:
     alerts = [*_no_data(sla)]
     if watches_orders(sla):
         alerts.append(_collector_stale(sla))
-    alerts.append(_rules_not_evaluating(sla, watched))
+    alerts += _rules_not_evaluating(sla, watched)
     return Group(group_name(sla, "health"), tuple(alerts))
 
 
@@ -146,30 +146,41 @@ def collector_owner(sla: Sla) -> str:
     return next(objective.owner for objective in sla.objectives if from_collector(objective))
 
 
-def _rules_not_evaluating(sla: Sla, watched: Sequence[str]) -> Alert:
-    labels = {
-        "system": sla.system,
-        "environment": environment_of(sla),
-        "severity": severity_of(sla, names.SEVERITY_PAGE),
-        "owner": sla.objectives[0].owner,
-        **sla.labels,
+def group_owners(sla: Sla) -> dict[str, tuple[str, ...]]:
+    """By group of rules, whom it leaves without alerts when it stands still."""
+    return {
+        group_name(sla, "sli"): tuple(dict.fromkeys(o.owner for o in sla.budgets)),
+        **{group_name(sla, o.name): (o.owner,) for o in sla.objectives},
     }
-    beats = (names.RULES_EVALUATED + matchers(heartbeat_labels(sla, name)) for name in watched)
-    return Alert(
-        names.ALERT_RULES_NOT_EVALUATING,
-        "\nor ".join(f"absent_over_time({beat}[{_SILENCE}])" for beat in beats),
-        labels,
-        alert_annotations(
-            sla,
+
+
+def _rules_not_evaluating(sla: Sla, watched: Sequence[str]) -> Iterator[Alert]:
+    """One alert for each owner, on the groups that their alerts need."""
+    owners = group_owners(sla)
+    for owner in dict.fromkeys(objective.owner for objective in sla.objectives):
+        own = (name for name in watched if owner in owners[name])
+        beats = (names.RULES_EVALUATED + matchers(heartbeat_labels(sla, name)) for name in own)
+        yield Alert(
             names.ALERT_RULES_NOT_EVALUATING,
-            dashboard=names.DASHBOARD_OVERVIEW,
-            variables={},
-            summary=f"Rules of {sla.system} are not being evaluated",
-            description=(
-                f"The group {{{{ $labels.rule_group }}}} has recorded nothing for {_SILENCE}. "
-                "Its alerts are silent, whatever happens."
+            "\nor ".join(f"absent_over_time({beat}[{_SILENCE}])" for beat in beats),
+            {
+                "system": sla.system,
+                "environment": environment_of(sla),
+                "severity": severity_of(sla, names.SEVERITY_PAGE),
+                "owner": owner,
+                **sla.labels,
+            },
+            alert_annotations(
+                sla,
+                names.ALERT_RULES_NOT_EVALUATING,
+                dashboard=names.DASHBOARD_OVERVIEW,
+                variables={},
+                summary=f"Rules of {sla.system} are not being evaluated",
+                description=(
+                    f"The group {{{{ $labels.rule_group }}}} has recorded nothing for {_SILENCE}. "
+                    "Its alerts are silent, whatever happens."
+                ),
             ),
-        ),
-        "A group of rules has stopped, fails, or was never loaded.",
-        hold=_HOLD,
-    )
+            f"A group of rules that alerts {owner} has stopped, fails, or was never loaded.",
+            hold=_HOLD,
+        )
