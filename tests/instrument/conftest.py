@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import pika
 import pytest
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -25,8 +25,8 @@ from prometheus_client import CollectorRegistry
 import otelkit
 from instrument.otlp import OtlpEndpoint
 from otelkit import names
+from otelkit.instrument import outgoing, runtime
 from otelkit.instrument import pika as pika_instrumentation
-from otelkit.instrument import runtime
 
 Init = Callable[..., otelkit.Telemetry]
 
@@ -37,6 +37,7 @@ def _forget_everything() -> None:
         active.shutdown(0.2)  # what is left at the end of a test interests nobody
     runtime.reset()
     pika_instrumentation.uninstrument_classes()
+    outgoing.uninstrument_classes()
     trace._TRACER_PROVIDER = None
     trace._TRACER_PROVIDER_SET_ONCE = Once()
 
@@ -95,6 +96,16 @@ def spans() -> Spans:
 def otlp() -> Iterator[OtlpEndpoint]:
     with OtlpEndpoint() as endpoint:
         yield endpoint
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Outgoing calls of the code inside are those of somebody without otelkit."""
+    token = context.attach(context.set_value(context._SUPPRESS_HTTP_INSTRUMENTATION_KEY, True))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 class Child:

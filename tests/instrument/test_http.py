@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry
 
 import otelkit
-from instrument.conftest import Init, Spans
+from instrument.conftest import Init, Spans, untraced
 from shop.waiting import until
 
 FAMILY = "http_server_request_duration_seconds"
@@ -81,7 +81,7 @@ def client() -> Iterator[httpx.Client]:
     thread.start()
     assert until(lambda: server.started, 10, interval=0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with untraced(), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         yield client
     server.should_exit = True
     thread.join()
