@@ -35,6 +35,10 @@ class ASGIMiddleware(Middleware[App]):
             await self._app(scope, receive, send)
             return
 
+        if exchange.ours:
+            # FastAPI's word for "somebody else does that": it would open a second server span.
+            scope.setdefault("fastapi.telemetry", None)
+
         async def observed_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.answering(message["status"])

@@ -124,12 +124,13 @@ class Exchange:
         self._method = known_method(arrival.method)
         self._match = match
         self._status = 0
+        self._route = ""
         self._start = perf_counter()
         self._answered: float | None = None
         self._context = context.get_current()
         span = trace.get_current_span()
-        self._ours = not (span.is_recording() and getattr(span, "kind", None) is SpanKind.SERVER)
-        if self._ours:
+        self.ours = not (span.is_recording() and getattr(span, "kind", None) is SpanKind.SERVER)
+        if self.ours:
             sender = propagate.extract(arrival.header, getter=_HEADERS)
             span = telemetry.tracer.start_span(
                 self._name, sender, SpanKind.SERVER, arrival.attributes()
@@ -173,10 +174,10 @@ class Exchange:
                 self._span.set_attribute("error.type", error_type)
                 self._span.set_status(Status(StatusCode.ERROR))
             series = self._telemetry.metrics.http.labels(
-                self._method, self._match().route, str(self._status)
+                self._method, self._route, str(self._status)
             )
             series.observe(seconds, exemplar(self._span))
-            if self._ours:
+            if self.ours:
                 self._span.end()
 
     @property
@@ -186,13 +187,13 @@ class Exchange:
     def _describe(self, status: int) -> None:
         self._status = status
         self._entry.order()
-        route = self._match().route
+        self._route = self._match().route  # now: Flask has forgotten it when it closes the answer
         if not self._span.is_recording():
             return
         self._span.set_attribute("http.response.status_code", status)
-        if route:
-            self._span.set_attribute("http.route", route)
-            self._span.update_name(f"{self._name} {route}")
+        if self._route:
+            self._span.set_attribute("http.route", self._route)
+            self._span.update_name(f"{self._name} {self._route}")
 
 
 class Middleware(Generic[A]):

@@ -139,6 +139,7 @@ class Telemetry:
     def _start_instrumentation(self) -> None:
         pika.instrument_classes()
         outgoing.instrument_classes()
+        self._closers.append(lambda _: _done(outgoing.uninstrument_classes))
         self._closers.append(instrumentors.instrument(self.settings.instrument))
 
     def _start_metrics(self) -> None:

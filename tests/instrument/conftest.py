@@ -83,12 +83,18 @@ class Spans(Protocol):
 
 
 @pytest.fixture
-def spans() -> Spans:
-    """The finished spans by name, from a provider that the service has set up before ``init``."""
+def exporter() -> InMemorySpanExporter:
+    """Holds the spans of a provider that the service has set up before ``init``."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(exporter: InMemorySpanExporter) -> Spans:
+    """Its finished spans by name, of several the last."""
     return lambda: {span.name: span for span in exporter.get_finished_spans()}
 
 
