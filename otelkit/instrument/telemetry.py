@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
-from typing import Final, Self
+from typing import Any, Final, Self
 from wsgiref.simple_server import WSGIServer
 
 from opentelemetry import trace
@@ -48,7 +48,8 @@ class Telemetry:
         self.metrics_port: int | None = None
         """The port of ``/metrics`` once it is served."""
         self.events: EventLog | None = None
-        self.provider: trace.TracerProvider = trace.NoOpTracerProvider()
+        self.provider: Any = trace.NoOpTracerProvider()
+        """Makes the tracers: the SDK's provider, unless the service has set up another make."""
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.metrics = ServiceMetrics(registry)
         self._registry = registry
