@@ -46,6 +46,7 @@ class ASGIMiddleware:
             runtime.warn_inactive("otelkit.ASGIMiddleware", "is called")
             await self._app(scope, receive, send)
             return
+        telemetry.process.watch_loop()
         await _Request(telemetry, scope).run(self._app, receive, send)
 
 

@@ -11,6 +11,7 @@ from opentelemetry.trace import Tracer
 
 from otelkit.events import OrderMoved
 from otelkit.instrument.metrics import ServiceMetrics
+from otelkit.instrument.process import ProcessMetrics
 
 log = logging.getLogger("otelkit")
 
@@ -34,6 +35,7 @@ class Signals(Protocol):
 
     tracer: Tracer
     metrics: ServiceMetrics
+    process: ProcessMetrics
 
     @property
     def events(self) -> Events | None:

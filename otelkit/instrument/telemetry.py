@@ -22,6 +22,7 @@ from otelkit.instrument import logs, pika, runtime, traces
 from otelkit.instrument.destinations import destination
 from otelkit.instrument.metrics import EXPORT_FAILED, LOGS, SPANS, ServiceMetrics
 from otelkit.instrument.orders import EventLog
+from otelkit.instrument.process import ProcessMetrics
 from otelkit.instrument.publisher import Publisher
 from otelkit.instrument.settings import (
     DEFAULT_SPOOL_LIMIT,
@@ -50,6 +51,7 @@ class Telemetry:
         self.events: EventLog | None = None
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.metrics = ServiceMetrics(registry)
+        self.process = ProcessMetrics(registry)
         self._registry = registry
         self._server: WSGIServer | None = None
         self._closers: list[Close] = []
@@ -76,6 +78,7 @@ class Telemetry:
         for handler in self._handlers:
             logging.getLogger().removeHandler(handler)
         self.metrics.close()
+        self.process.close()
         return self._delivered
 
     def before_fork(self) -> None:
@@ -88,6 +91,7 @@ class Telemetry:
 
     def after_fork_in_child(self) -> None:
         """Threads of the parent do not exist here, and its port is not ours to keep."""
+        self.process.after_fork_in_child()
         if self.events is not None:
             self.events.after_fork_in_child()
         if self._server is not None:

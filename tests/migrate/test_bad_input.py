@@ -171,7 +171,7 @@ CHANGE = st.tuples(
     st.sampled_from(sorted(TEXTS)),
     st.lists(CHANGE, min_size=1, max_size=4),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_change_to_a_file_ends_in_anything_but_a_sentence(
     name: str, changes: list[tuple[int, str, str]]
 ) -> None:
