@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Final
 
-from bench import evaluation, generation, startup
+from bench import calls, evaluation, generation, startup
 from bench.figure import Figure
 
 BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
     "startup": startup.measure,
     "generation": generation.measure,
     "evaluation": evaluation.measure,
+    "calls": calls.measure,
 }
 
 

@@ -327,7 +327,13 @@ HEADER_ORDER_ID: Final = "otelkit-order-id"
 HEADER_ORDER_PROCESS: Final = "otelkit-order-process"
 HEADER_ORDER_TIER: Final = "otelkit-order-tier"
 HEADER_ORDER_PARTNER: Final = "otelkit-order-partner"
-"""AMQP headers that carry the order in hand beside ``traceparent``."""
+ORDER_HEADERS: Final = (
+    HEADER_ORDER_ID,
+    HEADER_ORDER_PROCESS,
+    HEADER_ORDER_TIER,
+    HEADER_ORDER_PARTNER,
+)
+"""Headers of AMQP and HTTP that carry the order in hand beside ``traceparent``."""
 
 # --- dashboards ----------------------------------------------------------------------------
 
