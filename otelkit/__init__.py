@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otelkit.instrument import pika
-    from otelkit.instrument.http import ASGIMiddleware
+    from otelkit.instrument.asgi import ASGIMiddleware
+    from otelkit.instrument.init import init, local
     from otelkit.instrument.observe import observe
     from otelkit.instrument.orders import Order, current_order, order
     from otelkit.instrument.structured import structlog_processor
-    from otelkit.instrument.telemetry import Telemetry, init
+    from otelkit.instrument.telemetry import Telemetry
+    from otelkit.instrument.wsgi import WSGIMiddleware
 
 __version__ = "0.1.0"
 
@@ -36,9 +38,11 @@ __all__ = [
     "ASGIMiddleware",
     "Order",
     "Telemetry",
+    "WSGIMiddleware",
     "__version__",
     "current_order",
     "init",
+    "local",
     "observe",
     "order",
     "pika",
@@ -46,11 +50,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ASGIMiddleware": "http",
+    "ASGIMiddleware": "asgi",
     "Order": "orders",
     "Telemetry": "telemetry",
+    "WSGIMiddleware": "wsgi",
     "current_order": "orders",
-    "init": "telemetry",
+    "init": "init",
+    "local": "init",
     "observe": "observe",
     "order": "orders",
     "structlog_processor": "structured",

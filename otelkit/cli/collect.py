@@ -63,8 +63,9 @@ def collect(
 @contextmanager
 def _logging_as_services_do() -> Iterator[None]:
     """JSON lines, and records over OTLP where the environment names an endpoint."""
-    from otelkit.instrument import logs, records, traces
+    from otelkit.instrument import logs, records
     from otelkit.instrument.redact import Unredacted
+    from otelkit.instrument.settings import Settings
 
     root = logging.getLogger()
     root.setLevel(logging.INFO)
@@ -74,8 +75,8 @@ def _logging_as_services_do() -> Iterator[None]:
     if not endpoint:
         yield
         return
-    resource = traces.resource(names.COLLECTOR_SERVICE)
-    queue = logs.queue(resource, endpoint, lambda _signal, _reason, count: count)
+    settings = Settings(service=names.COLLECTOR_SERVICE)
+    queue = logs.queue(endpoint, settings, lambda _signal, _reason, count: count)
     root.addHandler(logs.OtlpHandler(reader, queue))
     try:
         yield

@@ -17,10 +17,12 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from otelkit.instrument import traces
 from otelkit.instrument.metrics import LOGS
 from otelkit.instrument.publisher import PUBLISHER
 from otelkit.instrument.queues import THREADS, Drop, Limits, Send, SendQueue
 from otelkit.instrument.records import Entry, Reader
+from otelkit.instrument.settings import Settings
 
 _SEVERITIES: Final = (
     (logging.CRITICAL, SeverityNumber.FATAL),
@@ -114,15 +116,16 @@ def not_of_delivery(record: logging.LogRecord) -> bool:
     return name == PUBLISHER or not name.startswith(THREADS)
 
 
-def queue(resource: Resource, endpoint: str, drop: Drop) -> SendQueue[Line]:
+def queue(endpoint: str, settings: Settings, drop: Drop) -> SendQueue[Line]:
     """The queue before an OTLP endpoint."""
     from otelkit.instrument import otlp  # takes time, and not every process has an endpoint
 
     def connect() -> Send[Line]:
-        send = otlp.records(endpoint)
+        send = otlp.records(endpoint, settings.headers)
+        resource = traces.resource(settings.service, settings.resource)
         return lambda lines, seconds: send([_otlp(line, resource) for line in lines], seconds)
 
-    return SendQueue(LOGS, connect, drop, Limits.of(os.environ, "OTEL_BLRP"))
+    return SendQueue(LOGS, connect, drop, Limits.of(os.environ, "OTEL_BLRP", settings.timeout))
 
 
 def _otlp(line: Line, resource: Resource) -> ReadableLogRecord:

@@ -16,6 +16,7 @@ from otelkit.errors import MissingExtraError, UnavailableError
 from otelkit.instrument.logs import not_of_delivery
 from otelkit.instrument.metrics import LOKI
 from otelkit.instrument.queues import Drop, Limits, Refused, Send, SendQueue
+from otelkit.instrument.settings import Settings
 
 if TYPE_CHECKING:
     from logging_loki.emitter import LokiEmitterV1
@@ -52,14 +53,14 @@ class LokiHandler(logging.Handler):
             self.handleError(record)
 
 
-def queue(service: str, address: str, drop: Drop) -> SendQueue[Said]:
+def queue(address: str, settings: Settings, drop: Drop) -> SendQueue[Said]:
     """The queue before a Loki. Raises ``MissingExtraError``."""
     try:
         from logging_loki.emitter import LokiEmitterV1
     except ImportError as error:
         raise MissingExtraError("sending log lines to Loki", "loki") from error
-    limits = Limits.of(os.environ, "OTEL_BLRP")
-    return SendQueue(LOKI, lambda: _connect(LokiEmitterV1, service, address), drop, limits)
+    limits = Limits.of(os.environ, "OTEL_BLRP", settings.timeout)
+    return SendQueue(LOKI, lambda: _connect(LokiEmitterV1, settings.service, address), drop, limits)
 
 
 def _connect(kind: type[LokiEmitterV1], service: str, address: str) -> Send[Said]:

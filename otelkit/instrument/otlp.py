@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,17 +20,19 @@ _MAY_PASS: Final = frozenset({408, 429, 500, 502, 503, 504})
 """Answers after which another attempt may succeed."""
 
 
-def spans(endpoint: str) -> Send[ReadableSpan]:
+def spans(endpoint: str, headers: Mapping[str, str]) -> Send[ReadableSpan]:
     """Sends batches of spans to an endpoint."""
     session = _Session(endpoint)
-    exporter = trace_exporter.OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", session=session)
+    address = f"{endpoint.rstrip('/')}/v1/traces"
+    exporter = trace_exporter.OTLPSpanExporter(address, headers=dict(headers), session=session)
     return _sender(session, exporter.export, trace_exporter.__name__)
 
 
-def records(endpoint: str) -> Send[ReadableLogRecord]:
+def records(endpoint: str, headers: Mapping[str, str]) -> Send[ReadableLogRecord]:
     """Sends batches of log records to an endpoint."""
     session = _Session(endpoint)
-    exporter = _log_exporter.OTLPLogExporter(f"{endpoint.rstrip('/')}/v1/logs", session=session)
+    address = f"{endpoint.rstrip('/')}/v1/logs"
+    exporter = _log_exporter.OTLPLogExporter(address, headers=dict(headers), session=session)
     return _sender(session, exporter.export, _log_exporter.__name__)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from opentelemetry import context
+
 from otelkit.errors import UnavailableError
 from otelkit.instrument.metrics import EXPORT_FAILED, LOGS, LOKI, QUEUE_FULL, SHUTDOWN
 
@@ -19,11 +21,11 @@ log = logging.getLogger("otelkit")
 
 THREADS: Final = "otelkit-"
 """What the names of threads that deliver telemetry begin with."""
-_TIMEOUT: Final = 10.0
-"""Seconds for one request; OpenTelemetry's default."""
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
 _NOUNS: Final = {LOGS: "log records", LOKI: "log lines for Loki"}
+_SUPPRESSED: Final[str] = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "")
+"""What instrumentations of clients look for; not public, though contrib relies on it."""
 _FORK_PATIENCE: Final = 1.0
 """Seconds that a fork waits for a first request, which a server may leave without an answer."""
 
@@ -42,14 +44,18 @@ class Refused(Exception):  # noqa: N818 - an answer, not an error of its own
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``size`` items wait at most; ``batch`` go in one request, after ``delay`` seconds at most."""
+    """``size`` items wait at most; ``batch`` go in one request, after ``delay`` seconds at most.
+
+    A request may take ``timeout`` seconds.
+    """
 
     size: int
     batch: int
     delay: float
+    timeout: float
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], prefix: str) -> Limits:
+    def of(cls, environ: Mapping[str, str], prefix: str, timeout: float) -> Limits:
         """By OpenTelemetry's variables ``OTEL_BSP_...`` (spans) or ``OTEL_BLRP_...`` (logs)."""
 
         def read(name: str, otherwise: int) -> int:
@@ -58,7 +64,7 @@ class Limits:
 
         size = read("MAX_QUEUE_SIZE", 2048)
         batch = min(read("MAX_EXPORT_BATCH_SIZE", 512), size)
-        return cls(size, batch, read("SCHEDULE_DELAY", 1000) / 1000)
+        return cls(size, batch, read("SCHEDULE_DELAY", 1000) / 1000, timeout)
 
 
 class SendQueue(Generic[T]):
@@ -173,6 +179,8 @@ class SendQueue(Generic[T]):
             self._give_up(SHUTDOWN)
 
     def _run(self) -> None:
+        # A request that delivers spans must not make another span.
+        context.attach(context.set_value(_SUPPRESSED, True))
         retry = _FIRST_RETRY
         while True:
             # While the server is away, a filling queue is no reason to try again sooner.
@@ -192,7 +200,8 @@ class SendQueue(Generic[T]):
     def _send_all(self) -> bool:
         while batch := self._take():
             try:
-                self._attempt(batch, min(_TIMEOUT, max(self._deadline - time.monotonic(), 0.1)))
+                left = max(self._deadline - time.monotonic(), 0.1)
+                self._attempt(batch, min(self._limits.timeout, left))
             except Refused as error:
                 self._refused(error)
             except Exception as error:

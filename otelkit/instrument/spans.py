@@ -12,14 +12,15 @@ from opentelemetry.trace import Link, Status
 from otelkit.instrument.metrics import SPANS
 from otelkit.instrument.queues import Drop, Limits, SendQueue
 from otelkit.instrument.redact import Redactor
+from otelkit.instrument.settings import Settings
 
 
-def queue(endpoint: str, drop: Drop) -> SendQueue[ReadableSpan]:
+def queue(endpoint: str, settings: Settings, drop: Drop) -> SendQueue[ReadableSpan]:
     """The queue before an OTLP endpoint."""
     from otelkit.instrument import otlp  # takes time, and not every process has an endpoint
 
-    limits = Limits.of(os.environ, "OTEL_BSP")
-    return SendQueue(SPANS, lambda: otlp.spans(endpoint), drop, limits)
+    limits = Limits.of(os.environ, "OTEL_BSP", settings.timeout)
+    return SendQueue(SPANS, lambda: otlp.spans(endpoint, settings.headers), drop, limits)
 
 
 class QueueingSpanProcessor(SpanProcessor):

@@ -1,4 +1,4 @@
-"""``init`` and what it sets up: spans, metrics, logs and order events of one process."""
+"""What ``init`` sets up: spans, metrics, logs and order events of one process."""
 
 from __future__ import annotations
 
@@ -8,30 +8,36 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from contextlib import ExitStack
+from typing import Any, Final, Self, TypeVar
 
 from opentelemetry import trace
-from prometheus_client import REGISTRY, CollectorRegistry
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry
 
 from otelkit.errors import OtelkitError, UnavailableError
-from otelkit.instrument import lifecycle, logs, pika, records, runtime, spans, traces, workers
-from otelkit.instrument import loki as loki_
+from otelkit.instrument import (
+    instrumentors,
+    logs,
+    loki,
+    outgoing,
+    pika,
+    records,
+    runtime,
+    spans,
+    traces,
+    workers,
+)
 from otelkit.instrument.destinations import Destination, Nowhere, destination
 from otelkit.instrument.exposition import MetricsServer
 from otelkit.instrument.lifecycle import SHUTDOWN_SECONDS
 from otelkit.instrument.metrics import ServiceMetrics
 from otelkit.instrument.orders import EventLog
+from otelkit.instrument.process import ProcessMetrics
 from otelkit.instrument.publisher import Publisher
 from otelkit.instrument.queues import SendQueue
 from otelkit.instrument.redact import Redactor, Unredacted
-from otelkit.instrument.settings import (
-    DEFAULT_SPOOL_LIMIT,
-    NOWHERE,
-    Settings,
-    from_environment,
-    spool_folder,
-)
+from otelkit.instrument.settings import NOWHERE, Settings, spool_folder
 from otelkit.instrument.spool import Spool
 
 log = logging.getLogger("otelkit")
@@ -42,29 +48,45 @@ _GRACE: Final = 0.1
 T = TypeVar("T")
 Deliver = Callable[[float], bool]
 """Delivers what a part has queued within so many seconds; whether that was everything."""
+Parts = tuple[Callable[["Telemetry"], object], ...]
 
 
 class Telemetry:
-    """All that one process emits. Made by :func:`init`; nothing of it raises into the service."""
+    """All that one process emits. Nothing of it raises into the service.
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry = REGISTRY) -> None:
+    As a context manager, the code of its block uses it, and its end shuts it down.
+    """
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry, parts: Parts) -> None:
         self.settings = settings
         self.metrics_port: int | None = None
         """The port of ``/metrics`` once it is served."""
         self.events: EventLog | None = None
+        self.provider: Any = trace.NoOpTracerProvider()
+        """Makes the tracers: the SDK's provider, unless the service has set up another make."""
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.metrics = ServiceMetrics(registry)
+        self.process = ProcessMetrics(registry)
         self._registry = registry
         self._server: MetricsServer | None = None
         self._queues: list[SendQueue[Any]] = []
         self._handlers: list[logging.Handler] = []
         self._ends: list[Callable[[], None]] = []
+        self._in_use = ExitStack()
         self._delivered: bool | None = None
         self.redactor = Unredacted() if settings.redact is None else Redactor(settings.redact)
         self._reader = records.Reader(self.redactor)
         if not settings.disabled:
-            for part in _PARTS:
+            for part in parts:
                 _attempt(self, part)
+
+    def __enter__(self) -> Self:
+        self._in_use.enter_context(runtime.using(self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._in_use.close()
+        self.shutdown()
 
     def flush(self, timeout: float = SHUTDOWN_SECONDS) -> bool:
         """Deliver what is queued within ``timeout`` seconds in all; whether that was everything.
@@ -101,6 +123,7 @@ class Telemetry:
         for end in self._ends:
             end()
         self.metrics.close()
+        self.process.close()
 
     def before_fork(self) -> None:
         for queue in self._queues:
@@ -117,6 +140,7 @@ class Telemetry:
     def after_fork_in_child(self) -> None:
         """Threads of the parent do not exist here; its port and its counts are not ours to keep."""
         self.metrics.reset()
+        self.process.after_fork_in_child()
         for queue in self._queues:
             queue.after_fork_in_child()
         if self.events is not None:
@@ -133,13 +157,12 @@ class Telemetry:
             self._add_handler(logs.json_handler(settings.service, self._reader))
             root.setLevel(min(root.level, logging.INFO))
         if settings.endpoint is not None:
-            resource = traces.resource(settings.service)
-            lines = self._add_queue(logs.queue(resource, settings.endpoint, self.metrics.drop))
+            lines = self._add_queue(logs.queue(settings.endpoint, settings, self.metrics.drop))
             self._add_handler(logs.OtlpHandler(self._reader, lines))
         if settings.loki is not None:
-            said = self._add_queue(loki_.queue(settings.service, settings.loki, self.metrics.drop))
+            said = self._add_queue(loki.queue(settings.loki, settings, self.metrics.drop))
             formatter = logs.JsonFormatter(settings.service, self._reader)
-            self._add_handler(loki_.LokiHandler(said, formatter))
+            self._add_handler(loki.LokiHandler(said, formatter))
 
     def _add_queue(self, queue: SendQueue[T]) -> SendQueue[T]:
         self._queues.append(queue)
@@ -151,13 +174,31 @@ class Telemetry:
         self._handlers.append(handler)
 
     def _start_traces(self) -> None:
-        pika.instrument_classes()
+        adopted = traces.adopt()
+        if adopted is None:
+            traces.stand(self._own_traces())
+        else:
+            self._trace_with(adopted)
+
+    def _own_traces(self) -> TracerProvider:
         exporting = None
         if self.settings.endpoint is not None:
-            ended = self._add_queue(spans.queue(self.settings.endpoint, self.metrics.drop))
-            exporting = spans.QueueingSpanProcessor(ended, self.redactor)
-        traces.provide(self.settings.service, exporting)
-        self.tracer = trace.get_tracer(SCOPE)
+            queue = spans.queue(self.settings.endpoint, self.settings, self.metrics.drop)
+            exporting = spans.QueueingSpanProcessor(self._add_queue(queue), self.redactor)
+        ours = traces.provider(self.settings, exporting)
+        self._ends.append(lambda: traces.retire(ours))
+        self._trace_with(ours)
+        return ours
+
+    def _trace_with(self, provider: trace.TracerProvider) -> None:
+        self.provider = provider
+        self.tracer = provider.get_tracer(SCOPE)
+
+    def _start_instrumentation(self) -> None:
+        pika.instrument_classes()
+        outgoing.instrument_classes()
+        self._ends.append(outgoing.uninstrument_classes)
+        self._ends.append(instrumentors.instrument(self.settings.instrument))
 
     def _start_metrics(self) -> None:
         port = self.settings.metrics_port
@@ -199,86 +240,30 @@ class Telemetry:
         self.events = EventLog(self.settings.service, spool, publisher, self.metrics.drop)
 
 
-def init(
-    *,
-    service: str,
-    events: str | None = None,
-    events_token: str | None = None,
-    metrics_port: int | None = None,
-    metrics_host: str = "127.0.0.1",
-    endpoint: str | None = None,
-    loki: str | None = None,
-    redact: Sequence[str] | None = (),
-    spool: str | os.PathLike[str] | None = None,
-    spool_limit: int = DEFAULT_SPOOL_LIMIT,
-    fsync: bool = False,
-    logs: bool = True,
-    registry: CollectorRegistry = REGISTRY,
-) -> Telemetry:
-    """Set up the telemetry of this process; call it once, at start.
-
-    :param service: its name, on spans, log lines and order events (``OTEL_SERVICE_NAME``).
-    :param events: where order events go, ``amqp://...`` or the collector's ``http://...``
-        (``OTELKIT_EVENTS``); with ``events_token`` where it asks for one.
-    :param metrics_port: serves ``/metrics`` on ``metrics_host``; 0 takes a free port.
-    :param endpoint: OTLP over HTTP for spans and logs (``OTEL_EXPORTER_OTLP_ENDPOINT``).
-    :param loki: a Loki before 3.0, which takes no OTLP, for logs.
-    :param redact: regular expressions of what to hide in spans and logs besides secrets and
-        personal data; None hides nothing.
-    :param spool: folder in which events wait for delivery; ``spool_limit`` of them at most,
-        ``fsync`` to have them survive a loss of power.
-    :param logs: write the root logger's records to standard output as JSON lines.
-
-    The environment variables in brackets, and ``OTELKIT_`` plus the name of any other argument,
-    override the arguments. ``OTEL_SDK_DISABLED=true`` switches everything off. What cannot be set
-    up is logged in a sentence and left out; a second call returns what the first one made.
-    """
-    existing = runtime.active()
-    if isinstance(existing, Telemetry):
-        log.warning("otelkit.init was called before; this call has no effect")
-        return existing
-    given = Settings(
-        service=service,
-        events=events,
-        events_token=events_token,
-        metrics_port=metrics_port,
-        metrics_host=metrics_host,
-        endpoint=endpoint,
-        loki=loki,
-        redact=None if redact is None else tuple(redact),
-        spool=None if spool is None else Path(spool),
-        spool_limit=spool_limit,
-        fsync=fsync,
-        logs=logs,
-    )
-    settings, problems = from_environment(given, os.environ)
-    if settings.disabled:
-        runtime.switch_off()
-        return Telemetry(settings, CollectorRegistry())
-    telemetry = Telemetry(settings, registry)
-    for problem in problems:
-        log.error("%s", problem)
-    runtime.activate(telemetry)
-    lifecycle.follow(_current)
-    return telemetry
-
-
-_PARTS: Final[tuple[Callable[[Telemetry], None], ...]] = (
+PROCESS: Final[Parts] = (
     Telemetry._start_logs,
     Telemetry._start_traces,
+    Telemetry._start_instrumentation,
     Telemetry._start_metrics,
     Telemetry._start_events,
 )
+"""The parts of what a process has: some are the whole interpreter's."""
+LOCAL: Final[Parts] = (
+    Telemetry._own_traces,
+    Telemetry._start_metrics,
+    Telemetry._start_events,
+)
+"""Those that touch nothing outside."""
 
 
-def _attempt(telemetry: Telemetry, part: Callable[[Telemetry], None]) -> None:
+def _attempt(telemetry: Telemetry, part: Callable[[Telemetry], object]) -> None:
     """Set up one part; whatever happens, the service goes on without it."""
     try:
         part(telemetry)
     except OtelkitError as error:
         log.error("%s", error)
     except Exception as error:
-        name = part.__name__.removeprefix("_start_")
+        name = part.__name__.removeprefix("_start_").removeprefix("_own_")
         log.error("%s are off: %s; the service goes on without them", name, error)
 
 
@@ -307,6 +292,7 @@ def _stopping(server: MetricsServer) -> Deliver:
     return stop
 
 
-def _current() -> Telemetry | None:
+def current() -> Telemetry | None:
+    """That of this process, also after its shutdown."""
     telemetry = runtime.latest()
     return telemetry if isinstance(telemetry, Telemetry) else None

@@ -43,7 +43,7 @@ class Account:
         self.backend = Backend()
         self.dropped: Counter[str] = Counter()
         self.queue = SendQueue[int](
-            "spans", lambda: self.backend.send, self._drop, Limits(10, 4, 0.05)
+            "spans", lambda: self.backend.send, self._drop, Limits(10, 4, 0.05, 5)
         )
 
     def _drop(self, _: str, reason: str, count: int) -> None:
