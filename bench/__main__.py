@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Final
 
-from bench import calls, evaluation, generation, startup
+from bench import calls, evaluation, generation, logs, startup
+from bench import exit as ending
 from bench.figure import Figure
 
 BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
@@ -18,6 +19,8 @@ BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
     "generation": generation.measure,
     "evaluation": evaluation.measure,
     "calls": calls.measure,
+    "logs": logs.measure,
+    "exit": ending.measure,
 }
 
 

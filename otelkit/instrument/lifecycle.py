@@ -16,6 +16,8 @@ from typing import Final, Protocol
 
 SHUTDOWN_SECONDS: Final = 3.0
 """For all signals together, whatever state their backends are in."""
+_EXIT_SECONDS: Final = SHUTDOWN_SECONDS - 0.5
+"""At the end of a process: the interpreter's own end is in the three seconds too."""
 _LAST: Final = -100
 """Priority among what multiprocessing does at the end of a process: after everything else."""
 _INIT_PROCESS: Final = 1
@@ -57,7 +59,7 @@ def _once(current: Current) -> None:
 
         return hook
 
-    atexit.register(tell(lambda process: process.shutdown()))
+    atexit.register(tell(lambda process: process.shutdown(_EXIT_SECONDS)))
     os.register_at_fork(
         before=tell(lambda process: process.before_fork()),
         after_in_parent=tell(lambda process: process.after_fork_in_parent()),
