@@ -16,8 +16,9 @@ from typing import Final, Protocol
 
 SHUTDOWN_SECONDS: Final = 3.0
 """For all signals together, whatever state their backends are in."""
-_EXIT_SECONDS: Final = SHUTDOWN_SECONDS - 0.5
-"""At the end of a process: the interpreter's own end is in the three seconds too."""
+_EXIT_SECONDS: Final = SHUTDOWN_SECONDS - 0.7
+"""At the end of a process: the interpreter's own end is in the three seconds too, and takes half a
+second on a busy machine."""
 _LAST: Final = -100
 """Priority among what multiprocessing does at the end of a process: after everything else."""
 _INIT_PROCESS: Final = 1

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-import requests
-
 from otelkit.errors import MissingExtraError, UnavailableError
 from otelkit.instrument.logs import not_of_delivery
 from otelkit.instrument.metrics import LOKI
@@ -56,6 +54,7 @@ class LokiHandler(logging.Handler):
 def queue(address: str, settings: Settings, drop: Drop) -> SendQueue[Said]:
     """The queue before a Loki. Raises ``MissingExtraError``."""
     try:
+        import requests  # noqa: F401 - here rather than on the queue's thread
         from logging_loki.emitter import LokiEmitterV1
     except ImportError as error:
         raise MissingExtraError("sending log lines to Loki", "loki") from error
@@ -64,6 +63,8 @@ def queue(address: str, settings: Settings, drop: Drop) -> SendQueue[Said]:
 
 
 def _connect(kind: type[LokiEmitterV1], service: str, address: str) -> Send[Said]:
+    import requests
+
     parts = urlsplit(address)
     user = (unquote(parts.username or ""), unquote(parts.password or ""))
     host = parts.netloc.rpartition("@")[2]
