@@ -35,6 +35,7 @@ class ASGIMiddleware(Middleware[App]):
             await self._app(scope, receive, send)
             return
 
+        exchange.watch_loop()
         if exchange.ours:
             # FastAPI's word for "somebody else does that": it would open a second server span.
             scope.setdefault("fastapi.telemetry", None)

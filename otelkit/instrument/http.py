@@ -142,6 +142,10 @@ class Exchange:
             span.set_attribute(names.ATTR_ORDER_PARTNER, partner)
         self._entry = Entry(span, lambda: source.order(arrival.header, match), partner)
 
+    def watch_loop(self) -> None:
+        """Measure the event loop that serves it."""
+        self._telemetry.process.watch_loop()
+
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """What the application does for this request, by its span and order."""

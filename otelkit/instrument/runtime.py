@@ -13,6 +13,7 @@ from opentelemetry.trace import Tracer
 
 from otelkit.events import OrderMoved
 from otelkit.instrument.metrics import ServiceMetrics
+from otelkit.instrument.process import ProcessMetrics
 from otelkit.instrument.settings import Settings
 
 log = logging.getLogger("otelkit")
@@ -47,6 +48,7 @@ class Signals(Protocol):
     settings: Settings
     tracer: Tracer
     metrics: ServiceMetrics
+    process: ProcessMetrics
 
     @property
     def events(self) -> Events | None:

@@ -23,6 +23,7 @@ from otelkit.instrument import instrumentors, logs, outgoing, pika, runtime, tra
 from otelkit.instrument.destinations import destination
 from otelkit.instrument.metrics import EXPORT_FAILED, LOGS, SPANS, ServiceMetrics
 from otelkit.instrument.orders import EventLog
+from otelkit.instrument.process import ProcessMetrics
 from otelkit.instrument.publisher import Publisher
 from otelkit.instrument.settings import Settings, spool_folder
 from otelkit.instrument.spool import Spool
@@ -52,6 +53,7 @@ class Telemetry:
         """Makes the tracers: the SDK's provider, unless the service has set up another make."""
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.metrics = ServiceMetrics(registry)
+        self.process = ProcessMetrics(registry)
         self._registry = registry
         self._server: WSGIServer | None = None
         self._closers: list[Close] = []
@@ -87,6 +89,7 @@ class Telemetry:
         for handler in self._handlers:
             logging.getLogger().removeHandler(handler)
         self.metrics.close()
+        self.process.close()
         return self._delivered
 
     def before_fork(self) -> None:
@@ -99,6 +102,7 @@ class Telemetry:
 
     def after_fork_in_child(self) -> None:
         """Threads of the parent do not exist here, and its port is not ours to keep."""
+        self.process.after_fork_in_child()
         if self.events is not None:
             self.events.after_fork_in_child()
         if self._server is not None:
