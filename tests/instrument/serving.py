@@ -49,7 +49,11 @@ class Service:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}")
+        # No connection is kept: a server closes one after an error, maybe while it is used again.
+        self._client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}",
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def __enter__(self) -> Self:
         assert until(self._serves, 20, interval=0.05), "the server has not started"
