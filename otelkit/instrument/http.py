@@ -144,7 +144,8 @@ class Exchange:
 
     def watch_loop(self) -> None:
         """Measure the event loop that serves it."""
-        self._telemetry.process.watch_loop()
+        if self._telemetry.process is not None:
+            self._telemetry.process.watch_loop()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:

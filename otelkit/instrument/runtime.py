@@ -48,7 +48,7 @@ class Signals(Protocol):
     settings: Settings
     tracer: Tracer
     metrics: ServiceMetrics
-    process: ProcessMetrics
+    process: ProcessMetrics | None
 
     @property
     def events(self) -> Events | None:

@@ -22,7 +22,8 @@ from starlette.types import ASGIApp
 from websockets.sync.client import connect
 
 import otelkit
-from instrument.conftest import Init, Spans, untraced
+from instrument.conftest import Init, Spans
+from otelkit.instrument.outgoing import untraced
 from shop.waiting import until
 
 FAMILY = "http_server_request_duration_seconds"
