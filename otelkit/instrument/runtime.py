@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Protocol
 from weakref import WeakSet
@@ -93,6 +93,11 @@ def active() -> Signals | None:
     return _local.get() or _active
 
 
+def of_process() -> Signals | None:
+    """What the process uses, whatever the running code does."""
+    return _active
+
+
 def latest() -> Signals | None:
     """What this process uses or has used last; None before ``init``."""
     return _latest
@@ -105,7 +110,8 @@ def using(telemetry: Signals) -> Iterator[None]:
     try:
         yield
     finally:
-        _local.reset(token)
+        with suppress(ValueError):  # it may end in another context than it began in
+            _local.reset(token)
 
 
 def know(something: Known) -> None:

@@ -360,9 +360,10 @@ def test_a_local_telemetry_touches_nothing_outside_of_it(spool: Path) -> None:
 
 
 def test_local_and_process_stay_apart(init: Init, registry: CollectorRegistry) -> None:
-    init()
     own = CollectorRegistry()
     local = otelkit.local(service="library", registry=own)
+    with runtime.using(local):
+        assert init() is not local
 
     @otelkit.observe(name="of the library", telemetry=local)
     def of_the_library() -> None: ...
