@@ -48,8 +48,8 @@ class Bus:
         self.tracer = trace.get_tracer("the service")
         self._connection = pika.BlockingConnection(self._parameters)
         self.channel: BlockingChannel = self._connection.channel()
+        self.channel.queue_delete(QUEUE)  # with the consumers that a test has left, if it failed
         self.channel.queue_declare(QUEUE)
-        self.channel.queue_purge(QUEUE)
 
     def another_channel(self) -> BlockingChannel:
         return self._connection.channel()
@@ -96,15 +96,17 @@ class Bus:
         loop.run_forever()
         loop.close()
 
-    def spans(self, kind: SpanKind) -> list[ReadableSpan]:
-        """Those of the library, in the order of their ends."""
+    def finished(self) -> list[ReadableSpan]:
+        """Spans of the library, in the order of their ends."""
         return [
             span
             for span in self._exporter.get_finished_spans()
-            if span.kind is kind
-            and span.instrumentation_scope is not None
+            if span.instrumentation_scope is not None
             and span.instrumentation_scope.name != "the service"
         ]
+
+    def spans(self, kind: SpanKind) -> list[ReadableSpan]:
+        return [span for span in self.finished() if span.kind is kind]
 
     @property
     def published(self) -> list[ReadableSpan]:

@@ -63,7 +63,7 @@ def _received(
             span_name(_GET, delivery.exchange, delivery.routing_key, delivery.queue),
             asked.context,
             SpanKind.CONSUMER,
-            delivery.attributes(_GET, "receive"),
+            delivery.attributes(_GET, "receive") | delivery.history(),
             delivery.links(),
             start_time=asked.at,
         )

@@ -52,6 +52,7 @@ class Delivery:
     server: Attributes
     work: Work | None = None
     received: Context | None = None
+    _sender: Context | None = None
 
     @property
     def destination(self) -> str:
@@ -73,7 +74,9 @@ class Delivery:
 
     def sender(self) -> Context:
         """The context that it was published in."""
-        return sender(self.headers)
+        if self._sender is None:
+            self._sender = sender(self.headers)
+        return self._sender
 
     def links(self) -> list[Link]:
         """To the span that published it."""
@@ -92,9 +95,9 @@ class Delivery:
         found |= _identity(self.properties)
         found["messaging.message.body.size"] = self.size
         found["messaging.rabbitmq.message.delivery_tag"] = self.tag
-        return found | self._history()
+        return found
 
-    def _history(self) -> Attributes:
+    def history(self) -> Attributes:
         """Why it is here again, and how long it has waited."""
         found: Attributes = {}
         if self.redelivered:

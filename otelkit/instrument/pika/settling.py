@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from opentelemetry import context, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
 
@@ -14,6 +14,7 @@ from otelkit.instrument.context import from_headers, taking
 from otelkit.instrument.pika.message import SYSTEM, Attributes, Delivery, span_name
 from otelkit.instrument.pika.spans import active, current, guarded
 from otelkit.instrument.pika.state import ChannelState, state
+from otelkit.instrument.pika.work import at_hand
 from otelkit.instrument.runtime import Signals
 
 Method = Callable[..., Any]
@@ -127,15 +128,10 @@ def _attributes(
 
 
 def _parent(deliveries: list[Delivery]) -> Context | None:
-    """The work on the message, where the settling thread is not at it already; None: as it is."""
+    """The work on the message, in whatever thread it is settled; None is the current context."""
     if len(deliveries) != 1:
         return None
     (delivery,) = deliveries
-    known = delivery.work.context if delivery.work is not None else delivery.received
-    if known is None or _trace(known) == _trace(context.get_current()):
-        return None
-    return known
-
-
-def _trace(ctx: Context) -> int:
-    return trace.get_current_span(ctx).get_span_context().trace_id
+    if delivery.work is not None:
+        return None if at_hand() is delivery.work else delivery.work.context
+    return None if trace.get_current_span().get_span_context().is_valid else delivery.received

@@ -41,7 +41,7 @@ class Work:
                 span_name(_PROCESS, delivery.exchange, delivery.routing_key, delivery.queue),
                 delivery.parent(),
                 SpanKind.CONSUMER,
-                delivery.attributes(_PROCESS, _PROCESS),
+                delivery.attributes(_PROCESS, _PROCESS) | delivery.history(),
                 delivery.links(),
             )
         # The sender's baggage comes along, whether or not its trace does.
@@ -97,6 +97,11 @@ _at_hand: ContextVar[Work | None] = ContextVar("otelkit_work_at_hand", default=N
 _begin: Final = guarded(Work)
 
 
+def at_hand() -> Work | None:
+    """What the running code works on."""
+    return _at_hand.get()
+
+
 @contextmanager
 def working(telemetry: Signals, delivery: Delivery) -> Iterator[None]:
     """The work on a message lasts as long as the block, and longer where it is carried on."""
@@ -139,7 +144,7 @@ def carry(function: Callable[P, R]) -> Callable[P, R]:
     ``add_callback_threadsafe`` the call: ``lambda: channel.basic_ack(tag)``. Coroutine functions
     are carried likewise. Where no message is in hand, the function itself is returned.
     """
-    work = _at_hand.get()
+    work = at_hand()
     if work is None:
         return function
     load = _Load(work)
