@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otelkit.instrument import pika
+    from otelkit.instrument import outbox, pika
     from otelkit.instrument.http import ASGIMiddleware
     from otelkit.instrument.observe import observe
     from otelkit.instrument.orders import Order, current_order, order
@@ -40,6 +40,7 @@ __all__ = [
     "init",
     "observe",
     "order",
+    "outbox",
     "pika",
 ]
 
@@ -55,8 +56,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "pika":
-        return import_module("otelkit.instrument.pika")
+    if name in {"outbox", "pika"}:
+        return import_module(f"otelkit.instrument.{name}")
     if name in _HOMES:
         return getattr(import_module(f"otelkit.instrument.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'otelkit' has no attribute {name!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 from weakref import WeakSet
 
@@ -11,6 +11,7 @@ from opentelemetry.trace import Tracer
 
 from otelkit.events import OrderMoved
 from otelkit.instrument.metrics import ServiceMetrics
+from otelkit.instrument.settings import Settings
 
 log = logging.getLogger("otelkit")
 
@@ -28,10 +29,14 @@ class Events(Protocol):
     def say(self, event: OrderMoved) -> None:
         """Keep an event for delivery."""
 
+    def keep(self, bodies: Sequence[bytes]) -> int:
+        """Keep encoded events for delivery; how many of them, less than all where it is full."""
+
 
 class Signals(Protocol):
     """What ``init`` has set up, as far as the parts of a process use it."""
 
+    settings: Settings
     tracer: Tracer
     metrics: ServiceMetrics
 
