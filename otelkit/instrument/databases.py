@@ -134,6 +134,8 @@ def _mark(driver: Any) -> str:
 
 def _commits_itself(driver: Any, dialect: Dialect) -> bool:
     """Whether a statement would be committed at once, as far as one can tell from here."""
+    if hasattr(driver, "in_atomic_block"):  # Django's
+        return bool(driver.get_autocommit()) and not driver.in_atomic_block
     if dialect == "sqlite" and hasattr(driver, "in_transaction"):
         alone = driver.isolation_level is None or getattr(driver, "autocommit", -1) is True
         return alone and not driver.in_transaction

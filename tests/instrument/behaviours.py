@@ -37,10 +37,12 @@ Work = Callable[[Any, Callable[[], None]], None]
 class Bus:
     """A queue in an empty virtual host, and what the library under test says of its use."""
 
-    def __init__(self, url: str, start: Callable[[], object]) -> None:
+    def __init__(self, url: str, start: Callable[[], object], one: Callable[[Any], object]) -> None:
         self._parameters = pika.URLParameters(url)
         self.start = start
         """Instruments pika."""
+        self.start_one = one
+        """Instruments one blocking channel, or its connection."""
         self._exporter = InMemorySpanExporter()
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
@@ -173,16 +175,17 @@ def behaviour(title: str, right: str) -> Callable[[Callable[[Bus], str]], Callab
     return decorate
 
 
-def _contrib() -> None:
-    library = importlib.import_module("opentelemetry.instrumentation.pika")
-    library.PikaInstrumentor().instrument()
+def _contrib() -> Any:
+    return importlib.import_module("opentelemetry.instrumentation.pika").PikaInstrumentor()
 
 
 def main(title: str, url: str) -> None:
     import instrument.test_pika_conformance  # noqa: F401 - it fills BEHAVIOURS
 
     try:
-        found = BEHAVIOURS[title].find(Bus(url, _contrib))
+        library = _contrib()
+        bus = Bus(url, library.instrument, library.instrument_channel)
+        found = BEHAVIOURS[title].find(bus)
     except Exception as error:
         found = f"{type(error).__name__} in the service"
     print(json.dumps(found))  # noqa: T201

@@ -187,5 +187,9 @@ def bus_vhost(rabbitmq: RabbitMQ) -> str:
 @pytest.fixture
 def bus(bus_vhost: str, init: Init) -> Iterator[Bus]:
     """A queue to measure a behaviour on, with otelkit as the library that is measured."""
-    with closing(Bus(bus_vhost, init)) as made:
+
+    def one(channel: Any) -> None:
+        otelkit.pika.instrument(channel.connection)
+
+    with closing(Bus(bus_vhost, init, one)) as made:
         yield made

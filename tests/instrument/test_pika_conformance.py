@@ -51,6 +51,15 @@ def test_instrumenting_twice_gives_one_span(bus: Bus) -> str:
     return str(len(bus.published))
 
 
+@behaviour("publish spans for one message, everything and then its channel instrumented", "1")
+def test_instrumenting_a_channel_on_top_gives_one_span(bus: Bus) -> str:
+    bus.start()
+    channel = bus.another_channel()
+    bus.start_one(channel)
+    bus.publish(channel)
+    return str(len(bus.published))
+
+
 @behaviour("publish spans on a channel opened before", "1")
 def test_a_channel_opened_before_is_covered(bus: Bus) -> str:
     bus.start()

@@ -19,17 +19,15 @@ R = TypeVar("R")
 
 log = logging.getLogger("otelkit")
 
-# OpenTelemetry's key, and the plain one that older instrumentations set.
-_SUPPRESSED: Final = (
-    getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
-    "suppress_instrumentation",
-)
+# The plain key is what older instrumentations set.
+_OLD_KEY: Final = "suppress_instrumentation"
+_KEY: Final = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", _OLD_KEY)
 
 
 def active() -> Signals | None:
     """What this process uses; None before ``init``, after a shutdown and under suppression."""
     telemetry = runtime.active()
-    if telemetry is None or any(context.get_value(key) for key in _SUPPRESSED):
+    if telemetry is None or context.get_value(_KEY) or context.get_value(_OLD_KEY):
         return None
     return telemetry
 
