@@ -32,20 +32,26 @@ class Owner:
     ticket: str
 
 
+Hours = tuple[tuple[int, int], ...]
+"""The open intervals of a day in minutes after local midnight, sorted and disjoint; an end of 1440
+is midnight."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """Open hours of a place.
 
-    ``hours[w]`` are the open intervals of weekday ``w`` (0 is Monday) in minutes after local
-    midnight, sorted and disjoint; an end of 1440 is midnight. ``holidays`` is an ISO 3166 country
-    code, or None; ``closed`` are further closed days.
+    ``hours[w]`` are those of weekday ``w`` (0 is Monday). ``holidays`` is the ISO 3166 code of a
+    country (``DE``) or of a part of it (``DE-BY``), or None; ``closed`` are further closed days,
+    and ``opened`` the days that have hours of their own, whatever else is said of them.
     """
 
     name: str
     timezone: str
-    hours: tuple[tuple[tuple[int, int], ...], ...]
+    hours: tuple[Hours, ...]
     holidays: str | None = None
     closed: frozenset[date] = frozenset()
+    opened: Mapping[date, Hours] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

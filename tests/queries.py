@@ -17,6 +17,7 @@ Series = Mapping[str, str]
 
 # What Grafana puts in the place of its variables, as any value would do.
 _VARIABLES = (
+    (re.compile(r"\$service\b"), 'job=~".+"'),
     (re.compile(r"\$__(rate_interval|interval|range)"), "5m"),
     (re.compile(r"\$__(from|to)"), "0"),
     (re.compile(r"\$\{?\w+(:\w+)?\}?"), ".*"),

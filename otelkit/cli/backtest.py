@@ -87,7 +87,8 @@ def backtest(
     The rules are replayed over the raw data that Prometheus has stored, from a budget's period
     before the time asked for; `for:` is respected. They are worked out in a Prometheus of our own,
     which is gone afterwards. Nothing is written to the one that is asked. RulesNotEvaluating is
-    left out, since it is about the evaluation itself. Exit 3 where an objective had no data.
+    left out, since it is about the evaluation itself. Exit 3 where an objective of either
+    file had no data.
     """
     from otelkit.verify.backtest import Backtest
     from otelkit.verify.firing import Pair
@@ -101,17 +102,20 @@ def backtest(
     new, old = outcomes[0], outcomes[1] if against else None
     pairs = _pairs(files, old, new) if old else [Pair(None, one) for one in new.firings]
     if as_json:
-        compared = {"against": str(against), "pairs": _told(pairs)} if old else {}
-        print_json(_answer(sla, start, end, new) | compared)
+        answer = _answer(sla, start, end, new)
+        if old:
+            answer |= {"against": str(against), "against_objectives": _measured(old)}
+            answer |= {"pairs": _told(pairs)}
+        print_json(answer)
     else:
         if pairs:
             console().print(_table(pairs, _of_the_file(files), compared=old is not None))
         count = plural(len(new.firings), "firing")
         versus = _versus(pairs) if old else ""
         note(f"{sla}: {count} from {said(start)} to {said(end)}{versus}")
-        for one in new.measured:
-            _reserve(one)
-    if not all(one.within for one in new.measured):
+        for sentence in _reserves(paths, outcomes):
+            note(sentence)
+    if not all(one.within for outcome in outcomes for one in outcome.measured):
         raise Stop(UNKNOWN)
 
 
@@ -189,17 +193,21 @@ def _answer(sla: Path, start: datetime, end: datetime, found: Outcome) -> dict[s
         "from": start.isoformat(),
         "to": end.isoformat(),
         "firings": [_firing(one) for one in found.firings],
-        "objectives": [
-            {
-                "objective": one.labels["objective"],
-                "environment": one.labels["environment"],
-                "data": one.within,
-                "history_from": one.first and one.first.isoformat(),
-                "history_wanted_from": one.wanted.isoformat(),
-            }
-            for one in found.measured
-        ],
+        "objectives": _measured(found),
     }
+
+
+def _measured(found: Outcome) -> list[dict[str, Any]]:
+    return [
+        {
+            "objective": one.labels["objective"],
+            "environment": one.labels["environment"],
+            "data": one.within,
+            "history_from": one.first and one.first.isoformat(),
+            "history_wanted_from": one.wanted.isoformat(),
+        }
+        for one in found.measured
+    ]
 
 
 def _firing(one: Firing | None) -> dict[str, Any] | None:
@@ -241,16 +249,24 @@ def _versus(pairs: Sequence[Pair]) -> str:
     return f"; {only_new} of them only by it, and {only_old} only by the old file"
 
 
-def _reserve(one: Measured) -> None:
-    """What keeps an answer about an objective from being the whole truth."""
+def _reserves(paths: Sequence[Path], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What keeps the answer from being the whole truth; of an old file only what is its own."""
+    new = [sentence for one in outcomes[0].measured for sentence in _reserve(one)]
+    yield from new
+    for path, outcome in zip(paths[1:], outcomes[1:], strict=True):
+        old = (sentence for one in outcome.measured for sentence in _reserve(one))
+        yield from (f"{path}: {sentence}" for sentence in old if sentence not in new)
+
+
+def _reserve(one: Measured) -> Iterator[str]:
     name = _name(one.labels)
     if not one.within:
-        note(
+        yield (
             f"{name}: no data in this time, so that its silence means nothing; "
             "ask `otelkit check --prometheus` what is missing"
         )
     elif one.first and one.first - one.wanted > _SHORT:
-        note(
+        yield (
             f"{name}: data only from {said(one.first)}; its budget would look back to "
             f"{said(one.wanted)}, and is reckoned from less"
         )

@@ -15,6 +15,7 @@ from otelkit import names
 from otelkit.events import MAX_ID_LENGTH, OrderMoved, encode
 from otelkit.instrument import runtime
 from otelkit.instrument.context import OrderInHand, in_hand, taking
+from otelkit.instrument.context import partner as entered_partner
 from otelkit.instrument.metrics import INVALID, ORDER_EVENTS, SPOOL_ERROR, SPOOL_FULL
 from otelkit.instrument.publisher import Publisher
 from otelkit.instrument.spool import Spool, SpoolFull
@@ -59,7 +60,8 @@ class Order:
         system. Give both where you have them: they put events in order that arrive out of order.
         Returns once the event is in the spool on disk.
         """
-        telemetry = runtime.latest()  # after a shutdown, too: the spool outlives the process
+        # After a shutdown, too: the spool outlives the process.
+        telemetry = runtime.active() or runtime.latest()
         events = telemetry.events if telemetry is not None else None
         if events is None:
             runtime.warn_inactive("Order.moved_to", "tells it where events go (events=)")
@@ -174,9 +176,12 @@ def order(
 ) -> Iterator[Order]:
     """Work on an order: every span and log line inside carries its id.
 
-    Unknown ``tier`` and ``partner`` may be left out; the collector keeps what it knows.
+    Unknown ``tier`` and ``partner`` may be left out; the collector keeps what it knows. Within an
+    HTTP request whose header names a partner, that is the order's unless given. The span of the
+    request carries the order too.
     """
-    known = OrderInHand(_optional(id) or "", process, _optional(tier), _optional(partner))
+    whose = _optional(partner) or entered_partner()
+    known = OrderInHand(_optional(id) or "", process, _optional(tier), whose)
     with taking(known):
         trace.get_current_span().set_attributes(known.attributes())
         yield Order(known)

@@ -19,7 +19,7 @@ FILES = sorted(DATA.glob("*.yaml"))
 
 
 def drafted(path: Path) -> tuple[Draft, foreign.Book]:
-    make = sloth._draft if path.stem.startswith("sloth") else openslo._draft
+    make = sloth.draft if path.stem.startswith("sloth") else openslo.draft
     found, book = foreign.read_text(
         path.read_text(), path.name, lambda docs, book: make(docs, book, path.stem)
     )
