@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Final
 
 from otelkit.instrument.pika.message import Delivery
 from otelkit.instrument.pika.spans import active, guarded
-from otelkit.instrument.pika.state import MARK, Queue, delivered, state
+from otelkit.instrument.pika.state import Queue, delivered, state
 from otelkit.instrument.pika.work import working
-
-Method = Callable[..., Any]
+from otelkit.instrument.wrapping import Method, is_wrapped
 
 _OBSERVED: Final = "__otelkit_consumer__"
 
@@ -114,7 +113,7 @@ def _observed(callback: Method) -> Method:
         telemetry = active()
         delivery = _delivered(channel, method, properties, body)
         # Of a class or connection that is instrumented no more, consumers may be left.
-        hooked = hasattr(channel._dispatch_events, MARK)
+        hooked = is_wrapped(channel._dispatch_events)
         if telemetry is None or delivery is None or not hooked:
             return callback(channel, method, properties, body)
         with working(telemetry, delivery):

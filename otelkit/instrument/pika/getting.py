@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 from opentelemetry import context, trace
@@ -16,8 +15,7 @@ from otelkit.instrument.pika.spans import active, guarded
 from otelkit.instrument.pika.state import Asked, delivered, state
 from otelkit.instrument.pika.work import working
 from otelkit.instrument.runtime import Signals
-
-Method = Callable[..., Any]
+from otelkit.instrument.wrapping import Method
 
 _GET: Final = "get"
 

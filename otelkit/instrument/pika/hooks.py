@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from types import MethodType
 from typing import Any, Final
 
 from otelkit.instrument.pika import consuming, getting, publishing, settling
-from otelkit.instrument.pika.state import MARK
+from otelkit.instrument.wrapping import Method, unwrap, wrap
 
-Wrapper = Callable[[Callable[..., Any]], Callable[..., Any]]
+Hooks = Mapping[str, Callable[[Method], Method]]
 
 # The channel below all of pika's adapters. The methods with an underscore are where frames arrive;
 # they are looked up for each one, so that consumers from before ``init`` are covered too.
-_CHANNEL: Final[Mapping[str, Wrapper]] = {
+_CHANNEL: Final[Hooks] = {
     "basic_publish": publishing.sending,
     "confirm_delivery": publishing.confirming,
     "_on_return": publishing.returning,
@@ -27,7 +25,7 @@ _CHANNEL: Final[Mapping[str, Wrapper]] = {
     "basic_reject": settling.rejecting,
     "basic_recover": settling.recovering,
 }
-_BLOCKING_CHANNEL: Final[Mapping[str, Wrapper]] = {
+_BLOCKING_CHANNEL: Final[Hooks] = {
     "basic_publish": publishing.publishing,
     "basic_consume": consuming.registering,
     "_dispatch_events": consuming.dispatching,
@@ -77,14 +75,14 @@ def uninstrument(connection: Any) -> None:
         _unwrap(owner, {"channel": _opening})
 
 
-def _classes() -> tuple[tuple[type, Mapping[str, Wrapper]], ...]:
+def _classes() -> tuple[tuple[type, Hooks], ...]:
     from pika.adapters.blocking_connection import BlockingChannel
     from pika.channel import Channel
 
     return ((Channel, _CHANNEL), (BlockingChannel, _BLOCKING_CHANNEL))
 
 
-def _opening(original: Callable[..., Any]) -> Callable[..., Any]:
+def _opening(original: Method) -> Method:
     def channel(connection: Any, *args: Any, **kwargs: Any) -> Any:
         made = original(connection, *args, **kwargs)
         _each(getattr(made, "_impl", made), _wrap)
@@ -93,7 +91,7 @@ def _opening(original: Callable[..., Any]) -> Callable[..., Any]:
     return channel
 
 
-def _each(channel: Any, change: Callable[[Any, Mapping[str, Wrapper]], None]) -> None:
+def _each(channel: Any, change: Callable[[Any, Hooks], None]) -> None:
     """Change a channel, and the blocking one above it if there is one."""
     change(channel, _CHANNEL)
     above = channel._get_cookie()
@@ -101,25 +99,11 @@ def _each(channel: Any, change: Callable[[Any, Mapping[str, Wrapper]], None]) ->
         change(above, _BLOCKING_CHANNEL)
 
 
-def _wrap(owner: Any, hooks: Mapping[str, Wrapper]) -> None:
+def _wrap(owner: Any, hooks: Hooks) -> None:
     for name, wrapper in hooks.items():
-        method = getattr(owner, name)
-        if hasattr(method, MARK):  # instrumenting twice must not give two spans
-            continue
-        original = getattr(method, "__func__", method)
-        wrapped = functools.wraps(original)(wrapper(original))
-        setattr(wrapped, MARK, wrapped)
-        setattr(owner, name, wrapped if isinstance(owner, type) else MethodType(wrapped, owner))
+        wrap(owner, name, wrapper)
 
 
-def _unwrap(owner: Any, hooks: Mapping[str, Wrapper]) -> None:
+def _unwrap(owner: Any, hooks: Hooks) -> None:
     for name in hooks:
-        method = vars(owner).get(name)
-        function = getattr(method, "__func__", method)
-        original = getattr(function, "__wrapped__", None)
-        if original is None or getattr(function, MARK, None) is not function:
-            continue  # not ours, or under a wrapper that others have put around it since
-        if isinstance(owner, type):
-            setattr(owner, name, original)
-        else:
-            delattr(owner, name)
+        unwrap(owner, name)

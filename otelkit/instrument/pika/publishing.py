@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import trace
@@ -14,11 +13,10 @@ from otelkit.instrument.pika.message import SYSTEM
 from otelkit.instrument.pika.spans import active, current, fail, guarded
 from otelkit.instrument.pika.state import state
 from otelkit.instrument.runtime import Signals
+from otelkit.instrument.wrapping import Method
 
 if TYPE_CHECKING:
     from pika import BasicProperties
-
-Method = Callable[..., Any]
 
 _PUBLISH: Final = "publish"
 # As pika's exceptions for blocking channels are called; the other adapters raise none.

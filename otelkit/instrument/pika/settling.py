@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from opentelemetry import trace
@@ -16,8 +15,7 @@ from otelkit.instrument.pika.spans import active, current, guarded
 from otelkit.instrument.pika.state import ChannelState, state
 from otelkit.instrument.pika.work import at_hand
 from otelkit.instrument.runtime import Signals
-
-Method = Callable[..., Any]
+from otelkit.instrument.wrapping import Method
 
 
 class _Settlement(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, ParamSpec, TypeVar
@@ -12,12 +11,10 @@ from opentelemetry import context, trace
 from opentelemetry.trace import Span, Status, StatusCode
 
 from otelkit.instrument import runtime
-from otelkit.instrument.runtime import Signals
+from otelkit.instrument.runtime import Signals, harmless
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-log = logging.getLogger("otelkit")
 
 # The plain key is what older instrumentations set.
 _OLD_KEY: Final = "suppress_instrumentation"
@@ -37,11 +34,9 @@ def guarded(step: Callable[P, R]) -> Callable[P, R | None]:
 
     @functools.wraps(step)
     def call(*args: P.args, **kwargs: P.kwargs) -> R | None:
-        try:
+        with harmless():
             return step(*args, **kwargs)
-        except Exception as error:
-            log.error("a message goes on without telemetry: %r", error)
-            return None
+        return None
 
     return call
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from otelkit.instrument.pika.publishing import Unconfirmed
 
-MARK: Final = "__otelkit__"
-"""On a method of ours: itself. A wrapper that others put around it inherits the attribute."""
 _STATE: Final = "_otelkit_state"
 _DELIVERY: Final = "_otelkit_delivery"
 
