@@ -263,6 +263,45 @@ def test_a_service_that_dies_between_commit_and_relay_loses_nothing_and_says_not
     assert take_events(vhost, 1, seconds=0.5) == []
 
 
+DJANGO = """
+from django.conf import settings
+database = {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["FILE"]}
+settings.configure(DATABASES={"default": database})
+import django
+django.setup()
+from django.db import connection, transaction
+from otelkit import outbox
+otelkit.init(service="shop", logs=False, events="http://127.0.0.1:9")
+with transaction.atomic():
+    outbox.create(connection)
+with otelkit.order("A-1") as order:
+    try:
+        with transaction.atomic():
+            outbox.moved_to(connection, order, "lost")
+            raise KeyError
+    except KeyError:
+        pass
+    with transaction.atomic():
+        outbox.moved_to(connection, order, "priced")
+    try:
+        outbox.moved_to(connection, order, "lost")
+    except otelkit.errors.ConfigError as error:
+        print(error)
+print(outbox.forward(connection.get_new_connection(connection.get_connection_params())))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_djangos_connection_is_one_inside_atomic(
+    child: StartChild, tmp_path: Path, spool: Path
+) -> None:
+    said, count = child(DJANGO, FILE=str(tmp_path / "django.db")).end().splitlines()
+    assert "is in autocommit mode and in no transaction" in said
+    assert count == "1"
+    assert statuses(spooled(spool)) == ["priced"]
+
+
 @pytest.mark.usefixtures("away")
 def test_a_relay_says_once_that_the_database_is_away_and_goes_on(
     file: sqlite3.Connection, tmp_path: Path, spool: Path, caplog: pytest.LogCaptureFixture
