@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Protocol
@@ -40,6 +40,9 @@ class Events(Protocol):
 
     def say(self, event: OrderMoved) -> None:
         """Keep an event for delivery."""
+
+    def keep(self, bodies: Sequence[bytes]) -> int:
+        """Keep encoded events for delivery; how many of them, less than all where it is full."""
 
 
 class Signals(Protocol):

@@ -23,10 +23,12 @@ from opentelemetry.util._once import Once
 from prometheus_client import CollectorRegistry
 
 import otelkit
+from instrument.behaviours import Bus
 from instrument.otlp import OtlpEndpoint
 from otelkit import names
 from otelkit.instrument import outgoing, runtime
 from otelkit.instrument import pika as pika_instrumentation
+from shop.servers import RabbitMQ
 
 Init = Callable[..., otelkit.Telemetry]
 
@@ -181,3 +183,20 @@ def take_events(url: str, count: int, seconds: float = 15) -> list[Event]:
 
 def statuses(events: list[Event]) -> list[str]:
     return [event["data"]["status"] for event in events]
+
+
+@pytest.fixture(scope="module")
+def bus_vhost(rabbitmq: RabbitMQ) -> str:
+    """One for all behaviours: they leave nothing there."""
+    return rabbitmq.vhost("behaviours")
+
+
+@pytest.fixture
+def bus(bus_vhost: str, init: Init) -> Iterator[Bus]:
+    """A queue to measure a behaviour on, with otelkit as the library that is measured."""
+
+    def one(channel: Any) -> None:
+        otelkit.pika.instrument(channel.connection)
+
+    with closing(Bus(bus_vhost, init, one)) as made:
+        yield made
