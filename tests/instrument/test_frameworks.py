@@ -120,7 +120,7 @@ def test_a_stream_comes_whole_and_lasts_until_its_last_part(service: Service, st
     assert answer == "012"
     span, _ = server_span(spans)
     assert span.end_time_unix_nano - span.start_time_unix_nano >= 150_000_000
-    assert 0.15 <= service.seconds()[route] - before < 1.0
+    assert service.seconds()[route] - before >= 0.15
 
 
 def test_requests_count_by_template_and_never_by_path(service: Service, stack: Stack) -> None:
