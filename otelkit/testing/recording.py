@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
@@ -207,6 +208,11 @@ class _KeptEvents(EventLog):
     def say(self, event: OrderMoved) -> None:
         self.said.append(event)
 
+    def keep(self, bodies: Sequence[bytes]) -> int:
+        """From an outbox, where events wait as they are sent."""
+        self.said += [_decoded(json.loads(body)) for body in bodies]
+        return len(bodies)
+
     def flush(self, timeout: float) -> bool:  # noqa: ARG002 - there is nothing to wait for
         return True
 
@@ -218,6 +224,16 @@ class _KeptEvents(EventLog):
     def after_fork_in_parent(self) -> None: ...
 
     def after_fork_in_child(self) -> None: ...
+
+
+def _decoded(event: Mapping[str, Any]) -> OrderMoved:
+    data = event["data"]
+    optional = {name: data.get(name) for name in ("tier", "partner", "version")}
+    return OrderMoved(
+        event["source"], event["id"], event["subject"], datetime.fromisoformat(event["time"]),
+        data["process"], data["status"], **optional,
+        aliases=data.get("aliases", {}), traceparent=event.get("traceparent"),
+    )  # fmt: skip
 
 
 def _key(span: ReadableSpan) -> tuple[int, int]:
