@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otelkit.instrument import pika
+    from otelkit.instrument import outbox, pika
     from otelkit.instrument.asgi import ASGIMiddleware
     from otelkit.instrument.init import init, local
     from otelkit.instrument.observe import observe
@@ -45,6 +45,7 @@ __all__ = [
     "local",
     "observe",
     "order",
+    "outbox",
     "pika",
     "structlog_processor",
 ]
@@ -64,8 +65,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "pika":
-        return import_module("otelkit.instrument.pika")
+    if name in {"outbox", "pika"}:
+        return import_module(f"otelkit.instrument.{name}")
     if name in _HOMES:
         return getattr(import_module(f"otelkit.instrument.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'otelkit' has no attribute {name!r}")

@@ -23,8 +23,16 @@ _SERVERS: tuple[_Program, ...] = (
     (Prometheus.package, "prometheus", ""),
     (Alertmanager.package, "prometheus-alertmanager", ""),
 )
-_FOR_TESTS: tuple[_Program, ...] = (("nodejs", "node", ""), ("npm", "npm", ""))
-"""Grafana's grammars are JavaScript."""
+POSTGRESQL_FOLDER = str(max(Path("/usr/lib/postgresql").glob("*/bin"), default=""))
+"""Of the newest version: Debian puts a few of its programs on the path only."""
+_FOR_TESTS: tuple[_Program, ...] = (
+    ("nodejs", "node", ""),
+    ("npm", "npm", ""),
+    ("postgresql", "postgres", POSTGRESQL_FOLDER),
+    ("mariadb-server-core", "mariadbd", ""),
+    ("mariadb-client-core", "my_print_defaults", ""),
+)
+"""Grafana's grammars are JavaScript; the outbox lies in the databases that services use."""
 
 
 def missing(programs: Sequence[_Program] = _SERVERS) -> list[str]:

@@ -100,7 +100,7 @@ class Server(ABC):
     @property
     @abstractmethod
     def ready_url(self) -> str:
-        """Answers with 200 once the server can be used."""
+        """Answers with 200 once the server can be used (see ``is_ready``)."""
 
     @property
     @abstractmethod
@@ -112,7 +112,7 @@ class Server(ABC):
 
     def await_ready(self, seconds: float = START_SECONDS) -> None:
         def settled() -> bool:
-            return not self.process.running or answers(self.ready_url)
+            return not self.process.running or self.is_ready()
 
         ready = until(settled, seconds, pause=self._pause)
         if not self.process.running:
@@ -124,6 +124,9 @@ class Server(ABC):
         end = self.process.tail()
         self.kill()
         raise UnavailableError(f"{self.name} {what}; {self.process.log} ends with:\n{end}")
+
+    def is_ready(self) -> bool:
+        return answers(self.ready_url)
 
     def start(self) -> None:
         self.launch()

@@ -8,6 +8,7 @@ import threading
 from typing import Any, Final, Self
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
 from otelkit import names
@@ -57,13 +58,15 @@ class ServiceMetrics:
         self.operations = _histogram(names.OPERATION_DURATION)
         self.http = _histogram(names.HTTP_SERVER_DURATION)
         self.messages = _histogram(names.MESSAGING_PROCESS_DURATION)
-        dropped = names.TELEMETRY_DROPPED
-        self.dropped = Counter(dropped.name, dropped.help, dropped.labels, registry=None)
+        self.sent = _counter(names.MESSAGING_SENT)
+        self.consumed = _counter(names.MESSAGING_CONSUMED)
+        self.dropped = _counter(names.TELEMETRY_DROPPED)
         for signal, reason in _DROPS:
             self.dropped.labels(signal, reason)
         self._registry = registry
-        families = (self.operations, self.http, self.messages, self.dropped)
-        self._registered = [family for family in families if register(registry, family)]
+        durations = (self.operations, self.http, self.messages)
+        self._families = (*durations, self.sent, self.consumed, self.dropped)
+        self._registered = [family for family in self._families if register(registry, family)]
 
     def drop(self, signal: str, reason: str, count: int = 1) -> None:
         """Count telemetry that could not be delivered."""
@@ -76,7 +79,7 @@ class ServiceMetrics:
         """
         if workers.enabled():
             return
-        for family in (self.operations, self.http, self.messages, self.dropped):
+        for family in self._families:
             _begin(family)
 
     def close(self) -> None:
@@ -102,7 +105,7 @@ def _begin(family: Any) -> None:
         series._metric_init()
 
 
-class BoundedHistogram(Histogram):
+class _Bounded(MetricWrapperBase):
     """Takes so many values of each label, and no ids: what is above that counts as ``other``."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -140,6 +143,18 @@ class BoundedHistogram(Histogram):
         if label not in self._warned:
             self._warned.add(label)
             log.warning("%s counts values of %s as %r: %s", self._name, label, OTHER, why)
+
+
+class BoundedHistogram(_Bounded, Histogram):
+    """A histogram with bounded labels."""
+
+
+class BoundedCounter(_Bounded, Counter):
+    """A counter with bounded labels."""
+
+
+def _counter(metric: names.Metric) -> Counter:
+    return BoundedCounter(metric.name, metric.help, metric.labels, registry=None)
 
 
 def _histogram(metric: names.Metric) -> Histogram:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -132,6 +132,19 @@ class EventLog:
             self._lost(body, SPOOL_ERROR, error)
         else:
             self._publisher.notify()
+
+    def keep(self, bodies: Sequence[bytes]) -> int:
+        """Keep encoded events for delivery; how many of them, less than all where it is full.
+
+        Raises ``OSError`` or ``sqlite3.Error`` where it cannot be written at all.
+        """
+        for count, body in enumerate(bodies):
+            try:
+                self._spool.append(body)
+            except SpoolFull:
+                return count
+        self._publisher.notify()
+        return len(bodies)
 
     def _lost(self, body: bytes, reason: str, error: Exception | None = None) -> None:
         why = f" ({error})" if error else ""

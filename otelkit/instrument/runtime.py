@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Final, Protocol
 from weakref import WeakSet
@@ -42,6 +42,9 @@ class Events(Protocol):
     def say(self, event: OrderMoved) -> None:
         """Keep an event for delivery."""
 
+    def keep(self, bodies: Sequence[bytes]) -> int:
+        """Keep encoded events for delivery; how many of them, less than all where it is full."""
+
 
 class Signals(Protocol):
     """What ``init`` has set up, as far as the parts of a process use it."""
@@ -49,7 +52,7 @@ class Signals(Protocol):
     settings: Settings
     tracer: Tracer
     metrics: ServiceMetrics
-    process: ProcessMetrics
+    process: ProcessMetrics | None
     redactor: Redactor
 
     @property
@@ -96,6 +99,11 @@ def active() -> Signals | None:
     return _local.get() or _active
 
 
+def of_process() -> Signals | None:
+    """What the process uses, whatever the running code does."""
+    return _active
+
+
 def latest() -> Signals | None:
     """What this process uses or has used last; None before ``init``."""
     return _latest
@@ -108,7 +116,8 @@ def using(telemetry: Signals) -> Iterator[None]:
     try:
         yield
     finally:
-        _local.reset(token)
+        with suppress(ValueError):  # it may end in another context than it began in
+            _local.reset(token)
 
 
 def redactor() -> Redactor:

@@ -66,7 +66,7 @@ class Telemetry:
         """Makes the tracers: the SDK's provider, unless the service has set up another make."""
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.metrics = ServiceMetrics(registry)
-        self.process = ProcessMetrics(registry)
+        self.process: ProcessMetrics | None = None
         self._registry = registry
         self._server: MetricsServer | None = None
         self._queues: list[SendQueue[Any]] = []
@@ -123,7 +123,8 @@ class Telemetry:
         for end in self._ends:
             end()
         self.metrics.close()
-        self.process.close()
+        if self.process is not None:
+            self.process.close()
 
     def before_fork(self) -> None:
         for queue in self._queues:
@@ -140,7 +141,8 @@ class Telemetry:
     def after_fork_in_child(self) -> None:
         """Threads of the parent do not exist here; its port and its counts are not ours to keep."""
         self.metrics.reset()
-        self.process.after_fork_in_child()
+        if self.process is not None:
+            self.process.after_fork_in_child()
         for queue in self._queues:
             queue.after_fork_in_child()
         if self.events is not None:
@@ -172,6 +174,9 @@ class Telemetry:
         handler.addFilter(logs.not_of_clients)
         logging.getLogger().addHandler(handler)
         self._handlers.append(handler)
+
+    def _start_process(self) -> None:
+        self.process = ProcessMetrics(self._registry)
 
     def _start_traces(self) -> None:
         adopted = traces.adopt()
@@ -241,6 +246,7 @@ class Telemetry:
 
 
 PROCESS: Final[Parts] = (
+    Telemetry._start_process,
     Telemetry._start_logs,
     Telemetry._start_traces,
     Telemetry._start_instrumentation,

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Protocol
 
 import pika
 import pytest
-from opentelemetry import context, trace
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -23,10 +23,12 @@ from opentelemetry.util._once import Once
 from prometheus_client import CollectorRegistry
 
 import otelkit
+from instrument.behaviours import Bus
 from instrument.otlp import OtlpEndpoint
 from otelkit import names
 from otelkit.instrument import outgoing, runtime
 from otelkit.instrument import pika as pika_instrumentation
+from shop.servers import RabbitMQ
 
 Init = Callable[..., otelkit.Telemetry]
 
@@ -102,16 +104,6 @@ def spans(exporter: InMemorySpanExporter) -> Spans:
 def otlp() -> Iterator[OtlpEndpoint]:
     with OtlpEndpoint() as endpoint:
         yield endpoint
-
-
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Outgoing calls of the code inside are those of somebody without otelkit."""
-    token = context.attach(context.set_value(context._SUPPRESS_HTTP_INSTRUMENTATION_KEY, True))
-    try:
-        yield
-    finally:
-        context.detach(token)
 
 
 class Child:
@@ -191,3 +183,20 @@ def take_events(url: str, count: int, seconds: float = 15) -> list[Event]:
 
 def statuses(events: list[Event]) -> list[str]:
     return [event["data"]["status"] for event in events]
+
+
+@pytest.fixture(scope="module")
+def bus_vhost(rabbitmq: RabbitMQ) -> str:
+    """One for all behaviours: they leave nothing there."""
+    return rabbitmq.vhost("behaviours")
+
+
+@pytest.fixture
+def bus(bus_vhost: str, init: Init) -> Iterator[Bus]:
+    """A queue to measure a behaviour on, with otelkit as the library that is measured."""
+
+    def one(channel: Any) -> None:
+        otelkit.pika.instrument(channel.connection)
+
+    with closing(Bus(bus_vhost, init, one)) as made:
+        yield made
