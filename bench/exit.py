@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from bench.figure import Figure
 from shop.servers import HOST
 
 LIMIT: Final = 3.0
+RUNS: Final = 3
 OURS: Final = """
 import logging, os, tempfile, otelkit
 server = "http://{address}"
@@ -46,7 +48,8 @@ def measure() -> Iterator[Figure]:
     """Spans, logs, lines for Loki and order events, against spans and logs of the SDK alone."""
     for what, server in (("never answers", _silent), ("backlog full", _full), ("dead", _dead)):
         with server() as address:
-            ours, peers = _seconds(OURS, address), _seconds(PEER, address)
+            ours = statistics.median(_seconds(OURS, address) for _ in range(RUNS))
+            peers = _seconds(PEER, address)
         yield Figure(
             f"exit with every backend hung or dead: {what}",
             "all that a process has, from its last line",

@@ -8,6 +8,7 @@ import threading
 from typing import Any, Final, Self
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
 from otelkit import names
@@ -63,9 +64,8 @@ class ServiceMetrics:
         for signal, reason in _DROPS:
             self.dropped.labels(signal, reason)
         self._registry = registry
-        self._families = (
-            self.operations, self.http, self.messages, self.sent, self.consumed, self.dropped,
-        )  # fmt: skip
+        durations = (self.operations, self.http, self.messages)
+        self._families = (*durations, self.sent, self.consumed, self.dropped)
         self._registered = [family for family in self._families if register(registry, family)]
 
     def drop(self, signal: str, reason: str, count: int = 1) -> None:
@@ -105,7 +105,7 @@ def _begin(family: Any) -> None:
         series._metric_init()
 
 
-class BoundedHistogram(Histogram):
+class _Bounded(MetricWrapperBase):
     """Takes so many values of each label, and no ids: what is above that counts as ``other``."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -145,8 +145,16 @@ class BoundedHistogram(Histogram):
             log.warning("%s counts values of %s as %r: %s", self._name, label, OTHER, why)
 
 
+class BoundedHistogram(_Bounded, Histogram):
+    """A histogram with bounded labels."""
+
+
+class BoundedCounter(_Bounded, Counter):
+    """A counter with bounded labels."""
+
+
 def _counter(metric: names.Metric) -> Counter:
-    return Counter(metric.name, metric.help, metric.labels, registry=None)
+    return BoundedCounter(metric.name, metric.help, metric.labels, registry=None)
 
 
 def _histogram(metric: names.Metric) -> Histogram:

@@ -102,6 +102,8 @@ class Redactor:
         Booleans, numbers and None stay what they are; anything but text, lists and mappings
         becomes its text.
         """
+        if type(value) is str and value in self._clean and self._names.get(name) is False:
+            return value  # the most common case, and on the path of every span
         if value is None or name in _EXEMPT or isinstance(value, (bool, float)):
             return value
         if self._hides(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -85,11 +86,17 @@ class Shop:
         return {k: v for k, v in {**self.answered, **outcomes}.items() if v}
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((HOST, port)) == 0
+
+
 @pytest.fixture(params=SERVERS)
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     made = Shop(request.param, tmp_path)
     try:
         assert until(lambda: len(made.workers()) == 2, 30), made.log.read_text()
+        assert until(lambda: listens(made.port) and listens(made.metrics_port), 20)
         yield made
     finally:
         made.process.terminate()
