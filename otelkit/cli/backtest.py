@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from otelkit import spec
+from otelkit.cli.firings import compared, firing, subject, table
 from otelkit.cli.moment import moment, said
 from otelkit.cli.output import (
     UNKNOWN,
@@ -27,11 +28,9 @@ from otelkit.cli.server import Address, Token
 from otelkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from otelkit.model import Sla
     from otelkit.verify.backtest import Backtest, Measured, Outcome
-    from otelkit.verify.firing import Firing, Pair
+    from otelkit.verify.firing import Pair
     from otelkit.verify.replay import Rule
 
 EXAMPLE: Final = "Example: otelkit backtest sla.yaml --prometheus http://prometheus:9090 --from -7d"
@@ -105,11 +104,11 @@ def backtest(
         answer = _answer(sla, start, end, new)
         if old:
             answer |= {"against": str(against), "against_objectives": _measured(old)}
-            answer |= {"pairs": _told(pairs)}
+            answer |= {"pairs": compared(pairs)}
         print_json(answer)
     else:
         if pairs:
-            console().print(_table(pairs, _of_the_file(files), compared=old is not None))
+            console().print(table(pairs, _of_the_file(files), versus=old is not None))
         count = plural(len(new.firings), "firing")
         versus = _versus(pairs) if old else ""
         note(f"{sla}: {count} from {said(start)} to {said(end)}{versus}")
@@ -184,7 +183,7 @@ def _end(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-# --- for programs --------------------------------------------------------------------------
+# --- the answer ---------------------------------------------------------------------------
 
 
 def _answer(sla: Path, start: datetime, end: datetime, found: Outcome) -> dict[str, Any]:
@@ -192,7 +191,7 @@ def _answer(sla: Path, start: datetime, end: datetime, found: Outcome) -> dict[s
         "file": str(sla),
         "from": start.isoformat(),
         "to": end.isoformat(),
-        "firings": [_firing(one) for one in found.firings],
+        "firings": [firing(one) for one in found.firings],
         "objectives": _measured(found),
     }
 
@@ -208,27 +207,6 @@ def _measured(found: Outcome) -> list[dict[str, Any]]:
         }
         for one in found.measured
     ]
-
-
-def _firing(one: Firing | None) -> dict[str, Any] | None:
-    if one is None:
-        return None
-    return {
-        "alert": one.alert,
-        "labels": dict(one.labels),
-        "from": datetime.fromtimestamp(one.since, UTC).isoformat(),
-        "to": datetime.fromtimestamp(one.until, UTC).isoformat(),
-        "seconds": one.until - one.since,
-        "began_before": one.before,
-        "still_firing": one.still,
-    }
-
-
-def _told(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    return [{"old": _firing(pair.old), "new": _firing(pair.new)} for pair in pairs]
-
-
-# --- for people ----------------------------------------------------------------------------
 
 
 def _pairs(files: Sequence[Sla], old: Outcome, new: Outcome) -> list[Pair]:
@@ -259,7 +237,7 @@ def _reserves(paths: Sequence[Path], outcomes: Sequence[Outcome]) -> Iterator[st
 
 
 def _reserve(one: Measured) -> Iterator[str]:
-    name = _name(one.labels)
+    name = subject(one.labels)
     if not one.within:
         yield (
             f"{name}: no data in this time, so that its silence means nothing; "
@@ -270,60 +248,3 @@ def _reserve(one: Measured) -> Iterator[str]:
             f"{name}: data only from {said(one.first)}; its budget would look back to "
             f"{said(one.wanted)}, and is reckoned from less"
         )
-
-
-def _name(labels: Any) -> str:
-    from otelkit import names
-
-    environment = labels["environment"]
-    environment = "" if environment == names.DEFAULT_ENVIRONMENT else environment
-    return ".".join(filter(None, [environment, labels.get("objective")]))
-
-
-def _table(pairs: Sequence[Pair], ignored: set[str], *, compared: bool) -> Table:
-    from rich.table import Column, Table
-
-    table = Table("severity", "alert", Column("of", overflow="fold"), "from (UTC)", "for")
-    if compared:
-        table.add_column("by the old file", overflow="fold")
-    for pair in pairs:
-        if (one := pair.new or pair.old) is None:
-            continue
-        when = [_since(one), _length(one)] if pair.new else ["silent", ""]
-        old = [_versus_old(pair)] if compared else []
-        of = " ".join((_name(one.labels), *_others(one, ignored))).strip()
-        table.add_row(one.labels.get("severity", ""), one.alert, of, *when, *old)
-    return table
-
-
-def _others(one: Firing, ignored: set[str]) -> Iterator[str]:
-    """The labels that tell it from others of its objective: those of `by`, a stage, a queue."""
-    known = {"environment", "objective", "severity"} | ignored
-    yield from (f"{k}={v}" for k, v in one.labels.items() if k not in known)
-
-
-def _since(one: Firing) -> str:
-    return ("before " if one.before else "") + said(one.since)[:-1]
-
-
-def _length(one: Firing) -> str:
-    return ("over " if one.before or one.still else "") + _spoken(one.until - one.since)
-
-
-def _spoken(seconds: float) -> str:
-    from otelkit.slo import spoken
-
-    return spoken(round(seconds / 60)) if seconds >= 60 else f"{seconds:.0f}s"
-
-
-def _versus_old(pair: Pair) -> str:
-    old, new = pair.old, pair.new
-    if old is None or new is None:
-        return "silent" if old is None else f"{_since(old)} for {_length(old)}"
-    later, longer = old.since - new.since, (old.until - old.since) - (new.until - new.since)
-    parts = [
-        f"{_spoken(abs(by))} {word[by > 0]}"
-        for by, word in ((later, ("earlier", "later")), (longer, ("shorter", "longer")))
-        if by
-    ]
-    return ", ".join(parts) or "the same"

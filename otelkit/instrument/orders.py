@@ -23,6 +23,16 @@ from otelkit.instrument.spool import Spool, SpoolFull
 log = logging.getLogger("otelkit.orders")
 
 
+def utc_now() -> datetime:
+    """When an order moves that does not say when."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Of an event, different from every other one of its source."""
+    return uuid.uuid4().hex
+
+
 class Order:
     """The order in hand. Its methods never raise; what goes wrong is logged and counted."""
 
@@ -79,7 +89,7 @@ class Order:
         self, status: str, at: datetime | None, version: int | None, source: str
     ) -> OrderMoved:
         if at is None:
-            at = datetime.now(UTC)
+            at = utc_now()
         elif at.tzinfo is None:
             log.error(
                 "order %s: `at` has no time zone and is taken as UTC; pass an aware one", self.id
@@ -87,7 +97,7 @@ class Order:
             at = at.replace(tzinfo=UTC)
         return OrderMoved(
             source=source,
-            id=uuid.uuid4().hex,
+            id=new_id(),
             order_id=_required("the order's id", self.id),
             at=at,
             process=_required("process", self.process),

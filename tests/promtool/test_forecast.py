@@ -11,10 +11,10 @@ from typing import Final
 import pytest
 
 from otelkit import names, slo, spec
-from otelkit.generate import files
 from otelkit.generate import proof as proving
 from otelkit.generate.proof import Expect, Series
 from otelkit.slo.incident import Incident
+from queries import rule_texts
 
 from .conftest import Program
 
@@ -70,12 +70,12 @@ def test_the_forecast_minutes_are_those_of_prometheus(
     }
     assert expected[PAGE], "a case in which something fires"
     made = {
-        path: text
-        for path, text in files.files(sla, "sla.yaml").items()
-        if path.startswith(files.RULES) and not (case.recorded and ".sli." in path)
+        name: text
+        for name, text in rule_texts(sla).items()
+        if not (case.recorded and ".sli." in name)
     }
-    for path, text in made.items():
-        (tmp_path / Path(path).name).write_text(text)
+    for name, text in made.items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "proof.yml").write_text(proof(case, expected, made))
     done = promtool("test", "rules", "proof.yml", folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -175,9 +175,8 @@ SILENT: Final[tuple[tuple[str, dict[str, str]], ...]] = (
 
 def test_silence_is_told_in_the_forecast_minutes(promtool: Program, tmp_path: Path) -> None:
     sla = spec.loads(SILENCE, "sla.yaml")
-    made = files.files(sla, "sla.yaml")
-    for part in ("sli", "health"):
-        (tmp_path / f"{part}.rules.yml").write_text(made[f"{files.RULES}/s.{part}.rules.yml"])
+    for name in ("s.sli.rules.yml", "s.health.rules.yml"):
+        (tmp_path / name).write_text(rule_texts(sla)[name])
     values = f"0+60x{LAST} _x{BACK - LAST - 1} {60 * BACK}+60x{END - BACK}"
     series = tuple(Series(name, {"system": "s", **own}, values) for name, own in SILENT)
     stale, still = slo.watching(collector=True)

@@ -14,7 +14,7 @@ from otelkit import names, spec
 from otelkit.generate import files
 from otelkit.generate.stack import UNROUTED
 from otelkit.model import Environment, Sla
-from queries import rules
+from queries import rule_texts, rules
 from shop.servers import Alertmanager
 from shop.waiting import until
 
@@ -74,11 +74,9 @@ def test_every_alert_reaches_the_receiver_of_its_owner_and_other_alerts_nobody_h
 
 def alerts(path: Path) -> list[Labels]:
     """The labels of every alert in the rules of an SLA file."""
-    made = files.files(spec.load(path), path.name)
     return [
         rule["labels"] | {"alertname": rule["alert"]}
-        for name, text in made.items()
-        if name.startswith(files.RULES)
+        for text in rule_texts(spec.load(path)).values()
         for rule in rules(text)
         if "alert" in rule
     ]
