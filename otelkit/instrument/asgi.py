@@ -25,8 +25,6 @@ class ASGIMiddleware(Middleware[App]):
     not with the background tasks that follow it. Websockets pass untouched.
     """
 
-    __doc__ += Middleware.__doc__ or ""
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = None
         if scope["type"] == "http":

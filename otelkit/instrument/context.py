@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor
@@ -16,6 +16,9 @@ from otelkit import names
 from otelkit.events import MAX_ID_LENGTH
 
 T = TypeVar("T")
+
+_MANY: Final = 64
+"""Spans below an entry, from which on those that have ended are let go of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,8 @@ class Entry:
     """Work that came in from outside as a whole, such as a request: its span, and its order.
 
     The order may be known later than the span begins: by the route that is found, or because the
-    service takes one. The first one that is known marks the span; a request that goes on to other
-    orders is still about the first.
+    service takes one. The first one that is known marks the span and those below it that are open
+    by then; a request that goes on to other orders is still about the first.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class Entry:
         self.partner = partner
         self._find = find
         self._order: OrderInHand | None = None
-        self._marked = False
+        self._open: list[AnySpan] = []
+        self.about: OrderInHand | None = None
+        """The first order that was known."""
 
     def order(self) -> OrderInHand | None:
         """The order that the entry itself names."""
@@ -73,10 +78,19 @@ class Entry:
         return self._order
 
     def mark(self, order: OrderInHand) -> None:
-        """Put an order on the span, unless it carries one already."""
-        if not self._marked and self.span.is_recording():
-            self._marked = True
-            self.span.set_attributes(order.attributes())
+        """Put an order on the span and those below, unless they carry one already."""
+        if self.about is None:
+            self.about = order
+            for span in (self.span, *self._open):
+                if span.is_recording():
+                    span.set_attributes(order.attributes())
+            self._open.clear()
+
+    def watch(self, span: AnySpan) -> None:
+        """A span below has begun while no order is known."""
+        if len(self._open) >= _MANY:
+            self._open = [span for span in self._open if span.is_recording()]
+        self._open.append(span)
 
 
 _in_hand: ContextVar[OrderInHand | Entry | None] = ContextVar("otelkit_in_hand", default=None)
@@ -142,6 +156,10 @@ class OrderSpanProcessor(SpanProcessor):
     """Puts the order in hand on every span that starts."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
-        order = in_hand()
+        order, entry = in_hand(), _entry.get()
+        if order is None and entry is not None:
+            order = entry.about
+            if order is None:
+                entry.watch(span)
         if order is not None:
             span.set_attributes(order.attributes())

@@ -144,7 +144,8 @@ class Exchange:
 
     def watch_loop(self) -> None:
         """Measure the event loop that serves it."""
-        self._telemetry.process.watch_loop()
+        if self._telemetry.process is not None:
+            self._telemetry.process.watch_loop()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -201,17 +202,7 @@ class Exchange:
 
 
 class Middleware(Generic[A]):
-    """What both kinds of middleware are told.
-
-    :param order_header: header that names the order, such as ``X-Order-Id``.
-    :param order_parameter: path parameter that does, such as ``order_id``; a header comes first.
-    :param partner_header: header that names the partner.
-    :param partner_parameter: path parameter that does.
-    :param process: of the orders that are named so.
-    :param telemetry: that of ``otelkit.local``; unless given, what ``init`` has set up.
-
-    A request of another service with otelkit carries its order without any of these.
-    """
+    """What both kinds of middleware have in common."""
 
     def __init__(
         self,
@@ -224,6 +215,17 @@ class Middleware(Generic[A]):
         process: str = "order",
         telemetry: Signals | None = None,
     ) -> None:
+        """Wrap an application.
+
+        :param order_header: header that names the order, such as ``X-Order-Id``.
+        :param order_parameter: path parameter that does, such as ``order_id``; a header goes first.
+        :param partner_header: header that names the partner.
+        :param partner_parameter: path parameter that does.
+        :param process: of the orders that are named so.
+        :param telemetry: that of ``otelkit.local``; unless given, what ``init`` has set up.
+
+        A request of another service with otelkit carries its order without any of these.
+        """
         self._app = app
         self._telemetry = telemetry
         self._source = OrderSource(

@@ -70,7 +70,7 @@ def init(
     else the SDK reads have effect. What cannot be set up is logged in a sentence and left out; a
     second call returns what the first one made, and after ``shutdown()`` one begins anew.
     """
-    existing = runtime.active()
+    existing = runtime.of_process()
     if isinstance(existing, Telemetry):
         log.warning("otelkit.init was called before; this call has no effect")
         return existing

@@ -44,6 +44,16 @@ def uninstrument_classes() -> None:
         unwrap(owner, name)
 
 
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Calls in here are no part of the service's work: no span, and nothing goes along."""
+    token = context.attach(context.set_value(_SUPPRESSED[0], True))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
 def _methods() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
     try:
         from requests.adapters import HTTPAdapter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Protocol
 from weakref import WeakSet
@@ -51,7 +51,7 @@ class Signals(Protocol):
     settings: Settings
     tracer: Tracer
     metrics: ServiceMetrics
-    process: ProcessMetrics
+    process: ProcessMetrics | None
 
     @property
     def events(self) -> Events | None:
@@ -96,6 +96,11 @@ def active() -> Signals | None:
     return _local.get() or _active
 
 
+def of_process() -> Signals | None:
+    """What the process uses, whatever the running code does."""
+    return _active
+
+
 def latest() -> Signals | None:
     """What this process uses or has used last; None before ``init``."""
     return _latest
@@ -108,7 +113,8 @@ def using(telemetry: Signals) -> Iterator[None]:
     try:
         yield
     finally:
-        _local.reset(token)
+        with suppress(ValueError):  # it may end in another context than it began in
+            _local.reset(token)
 
 
 def know(something: Known) -> None:

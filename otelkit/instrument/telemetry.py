@@ -53,7 +53,7 @@ class Telemetry:
         """Makes the tracers: the SDK's provider, unless the service has set up another make."""
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.metrics = ServiceMetrics(registry)
-        self.process = ProcessMetrics(registry)
+        self.process: ProcessMetrics | None = None
         self._registry = registry
         self._server: WSGIServer | None = None
         self._closers: list[Close] = []
@@ -89,7 +89,8 @@ class Telemetry:
         for handler in self._handlers:
             logging.getLogger().removeHandler(handler)
         self.metrics.close()
-        self.process.close()
+        if self.process is not None:
+            self.process.close()
         return self._delivered
 
     def before_fork(self) -> None:
@@ -102,7 +103,8 @@ class Telemetry:
 
     def after_fork_in_child(self) -> None:
         """Threads of the parent do not exist here, and its port is not ours to keep."""
-        self.process.after_fork_in_child()
+        if self.process is not None:
+            self.process.after_fork_in_child()
         if self.events is not None:
             self.events.after_fork_in_child()
         if self._server is not None:
@@ -123,6 +125,9 @@ class Telemetry:
         handler.addFilter(logs.not_of_publishing)
         logging.getLogger().addHandler(handler)
         self._handlers.append(handler)
+
+    def _start_process(self) -> None:
+        self.process = ProcessMetrics(self._registry)
 
     def _start_traces(self) -> None:
         adopted = traces.adopt()
@@ -189,6 +194,7 @@ class Telemetry:
 
 
 PROCESS: Final[Parts] = (
+    Telemetry._start_process,
     Telemetry._start_logs,
     Telemetry._start_traces,
     Telemetry._start_instrumentation,

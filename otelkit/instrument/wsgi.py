@@ -26,8 +26,6 @@ class WSGIMiddleware(Middleware[App]):
     an answer in ``wsgi.file_wrapper`` is the server's to send, and ends at once.
     """
 
-    __doc__ += Middleware.__doc__ or ""
-
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         exchange = self._exchange(partial(_arrival, environ), partial(routes.of_wsgi, environ))
         if exchange is None:

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Protocol
 
 import pika
 import pytest
-from opentelemetry import context, trace
+from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -104,16 +104,6 @@ def spans(exporter: InMemorySpanExporter) -> Spans:
 def otlp() -> Iterator[OtlpEndpoint]:
     with OtlpEndpoint() as endpoint:
         yield endpoint
-
-
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Outgoing calls of the code inside are those of somebody without otelkit."""
-    token = context.attach(context.set_value(context._SUPPRESS_HTTP_INSTRUMENTATION_KEY, True))
-    try:
-        yield
-    finally:
-        context.detach(token)
 
 
 class Child:

@@ -17,12 +17,14 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
 from starlette.types import ASGIApp
 from websockets.sync.client import connect
 
 import otelkit
-from instrument.conftest import Init, Spans, untraced
+from instrument.conftest import Init, Spans
+from otelkit.instrument.outgoing import untraced
 from shop.waiting import until
 
 FAMILY = "http_server_request_duration_seconds"
@@ -211,6 +213,18 @@ def test_what_runs_after_the_answer_does_not_make_the_request_longer(
     client.get("/background")
     assert until(lambda: slowest(registry, "/background"), 5)
     assert slowest(registry, "/background") < 0.4
+
+
+def test_a_duration_leads_to_the_trace_of_its_request(
+    init: Init, spans: Spans, registry: CollectorRegistry, client: httpx.Client
+) -> None:
+    init()
+    client.get("/orders/A-1")
+    assert until(lambda: series(registry), 5)
+    trace_id = f"{server_span(spans).context.trace_id:032x}"
+    openmetrics, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    (line,) = [n for n in openmetrics(registry).decode().splitlines() if trace_id in n]
+    assert line.startswith(f'{FAMILY}_bucket{{http_request_method="GET"')
 
 
 def test_a_websocket_passes_untouched(

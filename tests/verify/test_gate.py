@@ -50,6 +50,12 @@ SILENT = {"unscraped": PAST, "cn": 30, "uk": 25 * 60}
 """For so many minutes nothing of these objectives and regions has been counted."""
 
 
+def lately(value: float, end: int) -> list[float | None]:
+    """The same value for an hour and a half up to a minute of the past."""
+    begin = max(0, end - 90)
+    return [*[None] * begin, *[value] * (end - begin)]
+
+
 @pytest.fixture
 def server(start_with_history: StartWithHistory) -> Prometheus:
     """A Prometheus that has these budgets on record."""
@@ -57,10 +63,9 @@ def server(start_with_history: StartWithHistory) -> Prometheus:
     for (environment, objective, region), left in LEFT.items():
         own = f'{{system="shop",environment="{environment}",objective="{objective}"'
         own += f',region="{region}"}}' if region else "}"
-        silent = SILENT.get(region or objective, -AHEAD)
-        counted = PAST - silent
-        past[names.ERROR_BUDGET_REMAINING + own] = [left] * (PAST + AHEAD)
-        past[EVENTS + own] = [600.0] * counted
+        end = PAST - SILENT.get(region or objective, -AHEAD)
+        past[names.ERROR_BUDGET_REMAINING + own] = lately(left, PAST + AHEAD)
+        past[EVENTS + own] = lately(600.0, end)
     return start_with_history(int(time.time()) // MINUTE * MINUTE - PAST * MINUTE, past)
 
 

@@ -20,6 +20,7 @@ def look() -> str:
     return f"{order.id} of {order.partner}" if order is not None else "none"
 
 
+@otelkit.observe(name="take")
 def take() -> str:
     """Take an order that the request did not name."""
     with otelkit.order("T-1"):
