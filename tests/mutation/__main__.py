@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from mutation.mutants import Mutant, RuleFile, mutants
-from mutation.proving import Proof, prove
+from mutation.mutants import RuleFile, mutants
+from mutation.proving import Verdict, judge
 from otelkit.verify import promtool as verify
 
 ROOT: Final = Path(__file__).parents[2]
@@ -28,32 +29,28 @@ def main() -> None:
     for path in sorted((ROOT / "alert_rules").glob("*.rules.yml")):
         _, name, _, _ = path.name.split(".")
         if not given.file or name in given.file:
-            files[name] = RuleFile.read(name, path.read_text())
-    chosen = [m for file in files.values() for m in mutants(file) if given.match in str(m)]
-    chosen = chosen[:: given.nth]
+            proof = ROOT / "proofs" / path.name.replace(".rules.", ".test.")
+            files[name] = RuleFile.read(name, path.read_text()), proof.read_text()
+    everyone = [mutant for file, _ in files.values() for mutant in mutants(file)]
+    chosen = [m for m in everyone if given.match in str(m)][:: given.nth]
     if given.list:
         print(*chosen, sep="\n")  # noqa: T201
-        return
-    report(files, chosen)
+    else:
+        report(judge(files, chosen, verify.find()), len(chosen))
 
 
-def report(files: dict[str, RuleFile], chosen: list[Mutant]) -> None:
-    promtool = verify.find()
-    proofs = {
-        name: Proof(file, (ROOT / "proofs" / f"shop.{name}.test.yml").read_text(), promtool)
-        for name, file in files.items()
-    }
-    killed = refused = 0
-    for number, verdict in enumerate(prove(proofs, chosen), 1):
-        killed += verdict.killed_by is not None
-        refused += bool(verdict.refused)
+def report(verdicts: Iterable[Verdict], of: int) -> None:
+    killed = broken = 0
+    for number, verdict in enumerate(verdicts, 1):
+        killed += bool(verdict.killed_by)
+        broken += bool(verdict.broken)
         if verdict.survived:
             print(verdict.mutant, flush=True)  # noqa: T201
-        elif verdict.refused:
-            print(f"refused: {verdict.mutant}\n{verdict.refused}", file=sys.stderr)  # noqa: T201
+        elif verdict.broken:
+            print(f"broken: {verdict.mutant}: {verdict.broken}", file=sys.stderr)  # noqa: T201
         if sys.stderr.isatty():
-            print(f"\r{number} of {len(chosen)}", end="\r", file=sys.stderr, flush=True)  # noqa: T201
-    print(f"killed {killed:,} of {len(chosen) - refused:,}; {refused} refused by promtool")  # noqa: T201
+            print(f"\r{number} of {of}", end="\r", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"killed {killed:,} of {of - broken:,}; {broken} that promtool cannot evaluate")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -32,9 +32,9 @@ _LONG: Final = 120
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Mutant:
-    """One change to one rule of a file."""
+    """One change to one rule of a file; two of them are never the same."""
 
     file: str
     rule: str
@@ -67,12 +67,15 @@ class RuleFile:
         (group,) = yaml.safe_load(text)["groups"]
         return cls(name, group["name"], tuple(group["rules"]))
 
-    def written(self, mutant: Mutant | None = None) -> str:
-        """The file as promtool reads it, JSON being YAML; with the change of a mutant."""
-        rules = list(self.rules)
-        if mutant is not None:
-            rules[mutant.index : mutant.index + 1] = [mutant.changed] if mutant.changed else []
+    def written(self, rules: Sequence[Rule]) -> str:
+        """The file as promtool reads it, JSON being YAML, with other rules."""
         return json.dumps({"groups": [{"name": self.group, "rules": rules}]})
+
+
+def name_of(rule: Rule) -> str:
+    """What a rule records, or the alert that it raises."""
+    name: str = rule.get("record") or rule["alert"]
+    return name
 
 
 def mutants(file: RuleFile) -> Iterator[Mutant]:
@@ -89,7 +92,7 @@ def mutants(file: RuleFile) -> Iterator[Mutant]:
 
 def _names(rules: Sequence[Rule]) -> list[str]:
     """Names that tell rules apart: with those labels that are not the same in all of a name."""
-    named = [rule.get("record") or rule["alert"] for rule in rules]
+    named = [name_of(rule) for rule in rules]
     found = []
     for name, rule in zip(named, rules, strict=True):
         alike = [r.get("labels", {}) for n, r in zip(named, rules, strict=True) if n == name]
