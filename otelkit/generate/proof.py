@@ -12,7 +12,7 @@ from otelkit.model import BudgetObjective, Objective
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """An input series in promtool's notation, one value a minute (``0+10x60 _x5``)."""
+    """An input series in promtool's notation, a value at each interval (``0+10x60 _x5``)."""
 
     name: str
     labels: Mapping[str, str]
@@ -45,6 +45,10 @@ class Test:
     series: tuple[Series, ...]
     expressions: tuple[Expect, ...] = ()
     alerts: tuple[ExpectAlert, ...] = ()
+    evaluated: int = 1
+    """Minutes from one evaluation of the rules to the next."""
+    interval: str = "1m"
+    """From one sample of a series to the next."""
 
 
 def each(objective: Objective) -> dict[str, str]:
@@ -69,12 +73,18 @@ def fires(alert: str, labels: Mapping[str, str], minute: int) -> Expect:
     return Expect(firing(alert, labels), minute, ((sample, 1),))
 
 
-def proof_file(tests: Iterable[Test], rules: str, *, source: str, purpose: str) -> str:
-    """A promtool test file for one rule file; ``rules`` is its path from the test file."""
+def proof_file(
+    tests: Iterable[Test], rules: str, *, source: str, purpose: str, evaluated: int = 1
+) -> str:
+    """A promtool test file for one rule file; ``rules`` is its path from the test file.
+
+    All tests of a file are evaluated at the same interval, in minutes.
+    """
     return text.render(
         "proof.yml.j2",
         tests=tuple(tests),
         rules=rules,
+        every=f"{evaluated}m",
         source=source,
         purpose=purpose,
         matchers=matchers,

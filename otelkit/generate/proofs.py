@@ -8,17 +8,16 @@ breach pages and the ninth does not), not the output of the code that made the r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
 from otelkit import names
 from otelkit.generate import burns
 from otelkit.generate.alerts import labels_of
-from otelkit.generate.health import collector_owner, heartbeat_labels, watches_orders
-from otelkit.generate.proof import Expect, Series, Test, each, fires, silent
+from otelkit.generate.proof import Series, Test, each, fires, silent
 from otelkit.generate.said import Said, in_words, told
-from otelkit.generate.scope import collected, environment_of, identity, severity_of
+from otelkit.generate.scope import collected, identity, severity_of
 from otelkit.model import BudgetObjective, Clock, NewBreaches, Objective, QueueLimit, Sla
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -148,105 +147,4 @@ def _age_alerts(sla: Sla, limit: QueueLimit, most: timedelta) -> Test:
             fires(alert, labels, late),
             silent(alert, labels, late + 4),
         ),
-    )
-
-
-# --- health --------------------------------------------------------------------------------
-
-
-def health(sla: Sla, watched: Sequence[str]) -> Iterator[Test]:
-    """The tests of what watches the rest; ``watched`` are the groups that have a heartbeat."""
-    yield from (_no_data(sla, objective) for objective in sla.objectives)
-    if watches_orders(sla):
-        yield _collector_is_missing(sla)
-        yield _collector_stops(sla)
-        yield _source_is_lost(sla)
-    yield from (_group_stops(sla, group) for group in watched)
-
-
-def _no_data(sla: Sla, objective: Objective) -> Test:
-    """Fifteen minutes without a sample are told; zero events are data."""
-    if isinstance(objective, QueueLimit):
-        own = {**collected(sla), "queue": objective.queue.name}
-        series = Series(names.DLQ_MESSAGES.name, own, "0x20 stale _x40")
-    else:
-        series = Series(
-            f"{names.TOTAL}5m", identity(sla, objective.name) | each(objective), "0x20 stale _x40"
-        )
-    labels = labels_of(sla, objective, names.SEVERITY_TICKET) | each(objective)
-    alert = names.ALERT_OBJECTIVE_NO_DATA
-    return Test(
-        f"{objective.name}: silence is told, no traffic is not",
-        (series,),
-        # Queue objectives share their metric; `queue` is a label that absent_over_time() keeps.
-        _told_once(alert, _absent_labels(sla, objective, labels), 20, 40),
-    )
-
-
-def _absent_labels(sla: Sla, objective: Objective, labels: Mapping[str, str]) -> dict[str, str]:
-    if isinstance(objective, QueueLimit):
-        return {**labels, "queue": objective.queue.name}
-    return {**identity(sla, objective.name), **labels}
-
-
-def _told_once(
-    alert: str, labels: Mapping[str, str], quiet: int, loud: int
-) -> tuple[Expect, Expect]:
-    return (silent(alert, labels, quiet), fires(alert, labels, loud))
-
-
-def _collector(sla: Sla, tick: str, up: str) -> tuple[Series, Series]:
-    own = collected(sla)
-    return (
-        Series(names.COLLECTOR_TICK.name, own | {"shard": "0"}, tick),
-        Series(names.SOURCE_UP.name, own | {"source": "rabbitmq"}, up),
-    )
-
-
-def _stale_labels(sla: Sla) -> dict[str, str]:
-    return {
-        "system": sla.system,
-        "environment": environment_of(sla),
-        "severity": severity_of(sla, names.SEVERITY_PAGE),
-        "owner": collector_owner(sla),
-        **sla.labels,
-    }
-
-
-def _collector_is_missing(sla: Sla) -> Test:
-    return Test(
-        "a collector that was never there is told",
-        (),
-        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 0, 2),
-    )
-
-
-def _collector_stops(sla: Sla) -> Test:
-    """Its last look at deadlines is three minutes old: it hangs, whether it is scraped or not."""
-    return Test(
-        "a collector that stands still is told",
-        _collector(sla, "0+60x20 1200x20", "1x40"),
-        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 20, 25),
-    )
-
-
-def _source_is_lost(sla: Sla) -> Test:
-    return Test(
-        "a collector that has lost its broker is told",
-        _collector(sla, "0+60x40", "1x20 0x20"),
-        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 20, 23),
-    )
-
-
-def _group_stops(sla: Sla, group: str) -> Test:
-    labels = {
-        **heartbeat_labels(sla, group),
-        "severity": severity_of(sla, names.SEVERITY_PAGE),
-        "owner": sla.objectives[0].owner,
-        **sla.labels,
-    }
-    return Test(
-        f"{group}: rules that stand still are told",
-        (Series(names.RULES_EVALUATED, heartbeat_labels(sla, group), "0+60x20 stale _x40"),),
-        _told_once(names.ALERT_RULES_NOT_EVALUATING, labels, 20, 40),
     )

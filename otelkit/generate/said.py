@@ -23,16 +23,19 @@ class Said:
 
 def told(sla: Sla, alert: str, minute: int, labels: Mapping[str, str], said: Said) -> ExpectAlert:
     """Exactly one alert fires in this minute, with these labels and this text."""
-    annotations = {"summary": said.summary, "description": said.description}
+    return ExpectAlert(alert, minute, ((labels, texts(sla, alert, minute, said)),))
+
+
+def texts(sla: Sla, alert: str, minute: int, said: Said) -> Mapping[str, str]:
+    """What an alert says that fires in this minute, with its links."""
+    found = {"summary": said.summary, "description": said.description}
     if sla.links.runbook is not None:
-        annotations["runbook_url"] = sla.links.runbook.replace("{alert}", alert)
+        found["runbook_url"] = sla.links.runbook.replace("{alert}", alert)
     if sla.links.grafana is not None:
-        uid = dashboard_uid(sla, said.dashboard)
+        board = f"{sla.links.grafana.rstrip('/')}/d/{dashboard_uid(sla, said.dashboard)}"
         now = minute * 60_000
-        annotations["dashboard_url"] = (
-            f"{sla.links.grafana}/d/{uid}?from={now - 3_600_000}&to={now}{said.variables}"
-        )
-    return ExpectAlert(alert, minute, ((labels, annotations),))
+        found["dashboard_url"] = f"{board}?from={now - 3_600_000}&to={now}{said.variables}"
+    return found
 
 
 def in_words(duration: timedelta) -> str:

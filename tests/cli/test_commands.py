@@ -301,7 +301,7 @@ def test_prove_says_which_proof_fails_and_exits_1(tmp_path: Path, promtool: str)
     )
     wrapper.chmod(0o755)
     done = otelkit("prove", SHOP, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    assert (done.code, done.err) == (1, "7 of 8 proofs hold\n")
+    assert (done.code, done.err) == (1, "17 of 18 proofs hold\n")
     failed = done.out[done.out.index("FAILS  shop.no-dead-letters.test.yml") :]
     assert 'alertname="DeadLetters"' in failed
 

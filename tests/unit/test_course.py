@@ -66,7 +66,7 @@ def test_a_course_alerts_in_the_minutes_of_the_simulator(
         tuple((float(share), hours) for share, hours in ticket),
         least,
     )
-    minutes = [(s.total - s.bad, s.bad) for s in traffic for _ in range(s.minutes)]
+    minutes = [(int(s.total - s.bad), int(s.bad)) for s in traffic for _ in range(s.minutes)]
     expected = simulator.firing(promise, minutes)
     for severity in (names.SEVERITY_PAGE, names.SEVERITY_TICKET):
         assert tuple(sorted(reckoned.firing(severity))) == expected[severity].minutes, severity
