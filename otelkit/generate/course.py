@@ -15,6 +15,7 @@ from itertools import accumulate
 from typing import Final
 
 from otelkit import names, slo
+from otelkit.generate.proof import notation
 from otelkit.model import AlertPolicy, BudgetObjective, Window
 
 LENGTHS: Final = {"5m": 5, "30m": 30, "1h": 60, "2h": 120, "6h": 360, "1d": 1440, "3d": 4320}
@@ -63,7 +64,7 @@ class Recorded:
     def notation(self) -> str:
         """The five-minute series as promtool writes it; a service that just began has none yet."""
         ends = " stale" if self._gone else ""
-        return f"_ {_notation(self.five[1 : len(self.five) - self._gone])}{ends}"
+        return f"_ {notation(self.five[1 : len(self.five) - self._gone])}{ends}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,23 +278,3 @@ def _period(calendar: str, minute: int) -> tuple[int, int]:
         if minute <= end * 60:  # the hour that ends at midnight belongs to the day before
             break
     return start, end
-
-
-def _notation(values: Sequence[float]) -> str:
-    return " ".join(_pieces(values))
-
-
-def _pieces(values: Sequence[float]) -> Iterator[str]:
-    at = 0
-    while at < len(values):
-        step = values[at + 1] - values[at] if at + 1 < len(values) else 0
-        end = at + 1
-        while end < len(values) and values[end] - values[end - 1] == step:
-            end += 1
-        change = f"{'+' if step > 0 else ''}{_number(step)}" if step else ""
-        yield f"{_number(values[at])}{change}x{end - at - 1}"
-        at = end
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)

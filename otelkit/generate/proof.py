@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from otelkit.generate import text
@@ -96,3 +96,40 @@ def _sample(labels: Mapping[str, str]) -> str:
     """A sample's labels as promtool reads them, with the metric's name before them."""
     rest = {name: value for name, value in labels.items() if name != "__name__"}
     return labels.get("__name__", "") + matchers(rest)
+
+
+def notation(values: Sequence[float | None]) -> str:
+    """Values as promtool writes them, one after the other; None is no sample."""
+    return " ".join(_pieces(values))
+
+
+def _pieces(values: Sequence[float | None]) -> Iterator[str]:
+    at = 0
+    while at < len(values):
+        first = values[at]
+        end = at + 1
+        if first is None:
+            while end < len(values) and values[end] is None:
+                end += 1
+            yield f"_x{end - at}"
+        else:
+            step, end = _run(values, at)
+            change = f"{'+' if step > 0 else ''}{_number(step)}" if step else ""
+            yield f"{_number(first)}{change}x{end - at - 1}"
+        at = end
+
+
+def _run(values: Sequence[float | None], start: int) -> tuple[float, int]:
+    """By how much values grow from here on, and where they no longer grow by that."""
+    step: float | None = None
+    end = start + 1
+    while end < len(values):
+        then, now = values[end - 1], values[end]
+        if then is None or now is None or step not in (None, now - then):
+            break
+        step, end = now - then, end + 1
+    return step or 0, end
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
