@@ -58,8 +58,10 @@ def check(verdicts: Iterable[Verdict], entries: Sequence[Spared]) -> None:
         f"killed {len(killed):,} of {len(others):,}; {len(equal):,} equivalent, "
         "each with its reason in tests/mutation/spared.yaml"
     )
-    assert [str(verdict.mutant) for verdict in others if verdict.survived] == []
-    assert [str(verdict.mutant) for verdict in equal if verdict.killed_by] == [], "why spare it?"
+    lives = [str(verdict.mutant) for verdict in others if verdict.survived]
+    assert not lives, "no proof sees these:\n" + "\n".join(lives)
+    dies = [str(verdict.mutant) for verdict in equal if verdict.killed_by]
+    assert not dies, "there is no reason to spare these:\n" + "\n".join(dies)
 
 
 def test_the_proofs_kill_each_mutant_of_a_sample(sampled: list[Verdict]) -> None:
