@@ -19,9 +19,20 @@ from otelkit.generate.alerts import labels_of
 from otelkit.generate.budget import windows_of
 from otelkit.generate.course import Course, Reckoning, Stretch, Terms, Value
 from otelkit.generate.plots import STEP, plots
-from otelkit.generate.proof import Expect, Series, Test, each, fires, firing, silent
+from otelkit.generate.proof import (
+    Expect,
+    ExpectAlert,
+    Series,
+    Test,
+    each,
+    elsewhere,
+    fires,
+    firing,
+    silent,
+)
 from otelkit.generate.rule import matchers
-from otelkit.generate.scope import identity
+from otelkit.generate.said import Said, humanized, texts
+from otelkit.generate.scope import identity, severity_of
 from otelkit.model import BudgetObjective, Sla
 
 _RATE: Final = 60_000
@@ -52,12 +63,14 @@ class _Scene:
     series: tuple[tuple[str, str], ...]
     firing: tuple[tuple[str, tuple[int, ...]], ...]
     values: tuple[tuple[int, tuple[Value, ...]], ...]
+    told: tuple[tuple[int, float | None, float | None], ...]
+    """In some minutes, the burn rate over an hour, and the budget that is left."""
 
 
 def tests(sla: Sla, objective: BudgetObjective, *, short: bool) -> Iterator[Test]:
     """The tests of one objective's budget; ``short`` ones prove that it has one, and its alerts."""
     terms, windows = Terms.of(objective), windows_of(objective)
-    yield _apart(sla, objective, _young(terms, windows))
+    yield _apart(sla, objective, _young(terms, windows), short=short)
     if not short:
         for scene in _scenes(terms, windows):
             yield _test(sla, objective, scene)
@@ -90,7 +103,21 @@ def _scene(terms: Terms, windows: tuple[str, ...], plan: _Plan) -> _Scene:
         ),
         tuple((severity, tuple(sorted(reckoned.firing(severity)))) for severity in severities),
         tuple((minute, tuple(reckoned.recorded(windows, minute))) for minute in plan.valued),
+        tuple(_told(reckoned, minute) for minute in _last_minutes(reckoned)),
     )
+
+
+def _last_minutes(reckoned: Reckoning) -> Iterator[int]:
+    """The last minute in which each severity fires, of courses that are followed by the minute."""
+    if reckoned.course.evaluated == 1:
+        for severity in (names.SEVERITY_PAGE, names.SEVERITY_TICKET):
+            yield from sorted(reckoned.firing(severity))[-1:]
+
+
+def _told(reckoned: Reckoning, minute: int) -> tuple[int, float | None, float | None]:
+    values = {(v.name, *v.labels): v.value for v in reckoned.recorded(("1h",), minute)}
+    burn = values[names.BURN_RATE, ("window", "1h")]
+    return minute, burn, values[names.ERROR_BUDGET_REMAINING,]
 
 
 # --- courses -------------------------------------------------------------------------------
@@ -99,9 +126,8 @@ def _scene(terms: Terms, windows: tuple[str, ...], plan: _Plan) -> _Scene:
 def _plans(terms: Terms) -> Iterator[_Plan]:
     outage = Stretch(30, _RATE, _RATE)
     yield _Plan("an outage of 30 minutes", Course(_HEALTHY, outage, _well(40)))
-    yield _Plan(
-        "an outage, and no data any more", Course(_HEALTHY, outage, gone=100, evaluated=STEP)
-    )
+    ends = Course(_HEALTHY, outage, gone=100, evaluated=STEP)
+    yield _Plan("an outage, and no data any more", ends, (120,))
     yield _Plan("no traffic at all", Course(Stretch(30, 0), evaluated=STEP), (30,))
     rare, failing = _rare(bad=0), _rare(bad=1)
     lone = Course(*rare * 15, *failing, *rare * 10, *failing * 8, evaluated=STEP)
@@ -155,19 +181,24 @@ def _test(sla: Sla, objective: BudgetObjective, scene: _Scene) -> Test:
                 for value in values
             ),
         ),
-        evaluated=scene.evaluated,
+        tuple(_expected_told(sla, objective, scene)),
+        scene.evaluated,
     )
 
 
-def _apart(sla: Sla, objective: BudgetObjective, scene: _Scene) -> Test:
-    """All fails, and what goes well elsewhere is none of its events."""
+def _apart(sla: Sla, objective: BudgetObjective, scene: _Scene, *, short: bool) -> Test:
+    """What is recorded of others is nothing to it; in short, what is recorded of their events."""
+    windows = ("5m",) if short else ("5m", *windows_of(objective))
+    kinds = (names.BAD, names.TOTAL, names.GOOD)
+    recorded = {f"{kind}{window}": "" for window in windows for kind in kinds}
+    if not short:
+        values = (one.name for _, values in scene.values for one in values if not one.labels)
+        recorded |= dict.fromkeys(values, "")
     own = identity(sla, objective.name)
-    elsewhere = Course(Stretch(scene.last, 7 * _RATE))
     others = (
-        Series(f"{prefix}{window}", own | {name: "another"} | each(objective), values)
-        for name in own
-        for prefix, kind in ((names.BAD, elsewhere.good), (names.TOTAL, elsewhere.total))
-        for window, values in (("5m", kind.notation()),)
+        one
+        for name in recorded
+        for one in elsewhere(name, own | each(objective), own, f"{7 * _RATE}x{scene.last}")
     )
     test = _test(sla, objective, scene)
     return replace(test, series=(*test.series, *others))
@@ -185,6 +216,33 @@ def _expected(sla: Sla, objective: BudgetObjective, scene: _Scene) -> Iterator[E
             yield from _by_minute(labels, firing_minutes, scene)
         else:
             yield from _in_all(labels, sorted(firing_minutes), scene)
+
+
+def _expected_told(sla: Sla, objective: BudgetObjective, scene: _Scene) -> Iterator[ExpectAlert]:
+    """All that fires in a minute, and what it says."""
+    alert = names.ALERT_ERROR_BUDGET_BURN
+    for minute, burn, left in scene.told:
+        said = texts(sla, alert, minute, _said(objective, burn, left))
+        firing_now = {
+            severity_of(sla, severity): None for severity, at in scene.firing if minute in at
+        }
+        labels = (labels_of(sla, objective, s) | {"severity": s} for s in firing_now)
+        yield ExpectAlert(alert, minute, tuple((one | each(objective), said) for one in labels))
+
+
+def _said(objective: BudgetObjective, burn: float | None, left: float | None) -> Said:
+    of = "".join(f" {name} {value}" for name, value in each(objective).items())
+    window = objective.window
+    over = f"a {window.calendar}" if window.calendar else slo.promql_duration(window.length)
+    rate = "unknown" if burn is None else humanized(burn)
+    budget = "unknown" if left is None else f"{left * 100:.4g}%"
+    return Said(
+        f"{objective.name}{of} is burning its error budget",
+        f"{slo.percent(objective.target)} over {over} has to be good. Burn rate over 1h: {rate}. "
+        f"Budget left: {budget}.",
+        names.DASHBOARD_OVERVIEW,
+        f"&var-objective={objective.name}",
+    )
 
 
 def _by_minute(labels: Mapping[str, str], minutes: set[int], scene: _Scene) -> Iterator[Expect]:

@@ -156,7 +156,8 @@ class Reckoning:
                 seen = self._seen(window, minute)
                 value = kind.within(LENGTHS[window], minute) if seen else None
                 yield Value(f"{prefix}{window}", (), value)
-        yield Value(names.TARGET, (), float(self.terms.target))
+        if minute <= self.course.last:  # by itself a target has no labels to be told apart by
+            yield Value(names.TARGET, (), float(self.terms.target))
         step = f"{self._span // 60}h"
         yield Value(f"{names.HISTORY_HOURS}{step}", (), self._on_record(minute))
         yield from self._budgets(minute)

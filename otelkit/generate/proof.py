@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from otelkit import names
 from otelkit.generate import text
 from otelkit.generate.rule import matchers
 from otelkit.model import BudgetObjective, Objective
@@ -71,6 +72,19 @@ def fires(alert: str, labels: Mapping[str, str], minute: int) -> Expect:
     """The alert fires in this minute, once, with exactly these labels."""
     sample = {"__name__": "ALERTS", "alertname": alert, "alertstate": "firing", **labels}
     return Expect(firing(alert, labels), minute, ((sample, 1),))
+
+
+def elsewhere(
+    name: str, labels: Mapping[str, str], apart: Iterable[str], values: str
+) -> Iterator[Series]:
+    """Series that differ in one label alone: of others, whom the rules are not about."""
+    yield from (Series(name, {**labels, label: "elsewhere"}, values) for label in apart)
+
+
+def beating(labels: Mapping[str, str], minute: int) -> Expect:
+    """The group of rules with these labels has been evaluated in this minute."""
+    name = names.RULES_EVALUATED
+    return Expect(name, minute, (({"__name__": name, **labels}, minute * 60),))
 
 
 def proof_file(

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Final
 
 from otelkit import names, slo
-from otelkit.generate.proof import Expect, Series, Test, each, notation
+from otelkit.generate.health import heartbeat_labels
+from otelkit.generate.proof import Expect, Series, Test, beating, each, elsewhere, notation
 from otelkit.generate.rule import matchers
-from otelkit.generate.scope import collected, identity, match_of
+from otelkit.generate.scope import collected, group_name, identity, match_of
 from otelkit.generate.sli import counters
 from otelkit.model import (
     Availability,
@@ -31,6 +33,8 @@ from otelkit.model import (
 IN_FULL: Final = 2
 """So many objectives of a kind are proven in full; the rules of the others are made alike."""
 _MINUTES: Final = 45
+_TURN: Final = 25
+"""Minutes, of which sixteen have samples, and no range sees the turn before."""
 _JOB: Final = "proof"
 _ELSEWHERE: Final = "elsewhere"
 
@@ -63,7 +67,7 @@ class _Shape:
         variant = {"variant": str(flow.variant)} if flow.variant else {}
         common = {"job": flow.job, **self.own, "instance": flow.instance, **flow.labels}
         otherwise = self.otherwise if flow.otherwise else {}
-        both = tuple(_sum(*pair) for pair in zip(flow.good, flow.bad, strict=True))
+        both = tuple(_sum(*pair) for pair in zip_longest(flow.good, flow.bad))
         kinds = ((self.good, flow.good), (self.bad, flow.bad), (self.total, both))
         for kind, counted in kinds:
             if kind is not None and any(value is not None for value in counted):
@@ -116,6 +120,12 @@ _NONE: Final[Counted] = (None,) * (_MINUTES + 1)
 
 def tests(sla: Sla) -> Iterator[Test]:
     """Events are counted through restarts and births of series; where all, or nothing, is good."""
+    beat = beating(heartbeat_labels(sla, group_name(sla, "sli")), 10)
+    for number, test in enumerate(_tests(sla)):
+        yield test if number else replace(test, expressions=(*test.expressions, beat))
+
+
+def _tests(sla: Sla) -> Iterator[Test]:
     shapes = [shape for objective in sla.budgets if (shape := _shape(sla, objective)) is not None]
     kinds: Counter[tuple[type, tuple[str, ...]]] = Counter()
     for batch in _batches(shapes):
@@ -150,7 +160,7 @@ def _flows(shape: _Shape, in_full: bool) -> Iterator[_Flow]:
     # A process appears that has counted before, and has new series three and eight minutes later.
     yield _Flow(_steady(0, 30, 50), _steady(0, 30, 50), "c")
     yield _Flow(_NONE, _born(33, 1), "c", variant=4)
-    yield _Flow(_born(38, 1), _NONE, "c", variant=5)
+    yield _Flow(_born(38, 3), _NONE, "c", variant=5)
     if "job" not in shape.own:
         yield _Flow(_steady(0, 30, 50), _steady(0, 30, 50), "a", job="another")
     for label in shape.own:
@@ -171,6 +181,7 @@ def _expected(sla: Sla, shape: _Shape, in_full: bool) -> Iterator[Expect]:
         (28, 0, one),
         (29, 0, 0),
         (34, 0, 0),  # whoever is not known yet has counted for longer than it was looked at
+        (39, one, 0),
         (42, one, 0),
         (43, 0, 0),
     ):
@@ -178,16 +189,23 @@ def _expected(sla: Sla, shape: _Shape, in_full: bool) -> Iterator[Expect]:
 
 
 def _nothing_good(sla: Sla, shapes: Sequence[_Shape]) -> Test:
-    """A service that has never answered well has no series of good events at all."""
-    fails = tuple(20 * min(minute, 20) for minute in range(_MINUTES + 1))
-    flows = {shape.objective.name: [_Flow(_NONE, fails)] for shape in shapes}
-    expected = [
-        one
-        for shape in shapes
-        for minute, bad in ((15, 100), (40, 0))
-        for one in _events(sla, shape, minute, 0, bad)
-    ]
-    return _test(sla, "failures are counted where nothing was ever good", shapes, flows, expected)
+    """A service that has never answered well has no series of good events at all.
+
+    Each objective has its turn alone: nobody else's events stand in for its own. When its own have
+    come, it has no traffic any more.
+    """
+    flows, expected, others = {}, list[Expect](), list[Series]()
+    for number, shape in enumerate(shapes):
+        start = number * _TURN
+        own = identity(sla, shape.objective.name)
+        recorded = f"{f'_x{start} ' if start else ''}7x10 stale"
+        others += elsewhere(f"{names.TOTAL}5m", own | each(shape.objective), own, recorded)
+        fails = (*(20 * minute for minute in range(8)), *(140,) * 8)
+        flows[shape.objective.name] = [_Flow((), (*(None,) * start, *fails, None))]
+        expected += _events(sla, shape, start + 7, 0, 100)
+        expected += _events(sla, shape, start + 14, 0, 0)
+    test = _test(sla, "failures are counted where nothing was ever good", shapes, flows, expected)
+    return replace(test, series=(*test.series, *others))
 
 
 def _more_good_than_all(sla: Sla, shapes: Sequence[_Shape]) -> Test:
@@ -207,7 +225,7 @@ def _more_good_than_all(sla: Sla, shapes: Sequence[_Shape]) -> Test:
         )
     ]
     name = f"good events without a total are none: {_listed(shapes)}"
-    return Test(name, (*series, *_around(sla, shapes)), tuple(expected))
+    return Test(name, (*series, *_calendars(sla, shapes)), tuple(expected))
 
 
 def _test(
@@ -225,7 +243,7 @@ def _test(
     ]
     # What is counted elsewhere may be the same for several objectives.
     once = {(one.name, *sorted(one.labels.items())): one for one in series}
-    every = (*once.values(), *_around(sla, shapes))
+    every = (*once.values(), *_calendars(sla, shapes))
     return Test(f"{what}: {_listed(shapes)}", every, tuple(expected))
 
 
@@ -235,17 +253,12 @@ def _beside(shape: _Shape, flow: _Flow) -> Iterator[Series]:
         yield Series(name, found, notation(_steady(1000)))
 
 
-def _around(sla: Sla, shapes: Sequence[_Shape]) -> Iterator[Series]:
-    """Calendars in whose hours alone objectives count, always open; and what others record."""
-    shut = {s.objective.during.name: s.objective.during for s in shapes if s.objective.during}
-    for name in shut:
+def _calendars(sla: Sla, shapes: Sequence[_Shape]) -> Iterator[Series]:
+    """Those in whose hours alone objectives count, always open."""
+    minutes = max(_MINUTES, len(shapes) * _TURN)
+    for name in sorted({shape.objective.during.name for shape in shapes if shape.objective.during}):
         labels = {**collected(sla), "calendar": name}
-        yield Series(names.CALENDAR_OPEN.name, labels, f"1x{_MINUTES}")
-    for shape in shapes[:IN_FULL]:
-        own = identity(sla, shape.objective.name) | each(shape.objective)
-        for label in ("system", "environment"):
-            other = {**own, label: _ELSEWHERE}
-            yield Series(f"{names.TOTAL}5m", other, f"7x{_MINUTES}")
+        yield Series(names.CALENDAR_OPEN.name, labels, f"1x{minutes}")
 
 
 def _listed(shapes: Sequence[_Shape]) -> str:

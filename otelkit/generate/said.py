@@ -44,3 +44,21 @@ def in_words(duration: timedelta) -> str:
     units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
     unit = next(name for name, size in units.items() if seconds % size == 0)
     return f"{seconds // units[unit]}{unit}"
+
+
+def spoken_seconds(seconds: int) -> str:
+    """So many seconds, a minute at least, as ``humanizeDuration`` says them: ``1h 2m 3s``."""
+    sizes = (seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
+    spoken = [f"{size}{unit}" for size, unit in zip(sizes, "dhms", strict=True)]
+    return " ".join(spoken[next(at for at, size in enumerate(sizes) if size) :])
+
+
+def humanized(value: float) -> str:
+    """A number as ``humanize`` says it: four digits, and a prefix for thousands or thousandths."""
+    larger, smaller = list("GMk"), list("num")
+    prefix = ""
+    while abs(value) >= 1000 and larger:
+        prefix, value = larger.pop(), value / 1000
+    while 0 < abs(value) < 1 and smaller and prefix in ("", "m", "u"):
+        prefix, value = smaller.pop(), value * 1000
+    return f"{value:.4g}{prefix}"

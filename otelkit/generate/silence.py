@@ -12,7 +12,7 @@ from typing import Final
 from otelkit import names
 from otelkit.generate.alerts import labels_of
 from otelkit.generate.health import SILENCE, collector_owner, heartbeat_labels, watches_orders
-from otelkit.generate.proof import ExpectAlert, Series, Test, each
+from otelkit.generate.proof import ExpectAlert, Series, Test, each, elsewhere
 from otelkit.generate.said import Said, texts
 from otelkit.generate.scope import collected, environment_of, identity, severity_of
 from otelkit.model import BudgetObjective, Objective, QueueLimit, Sla
@@ -37,11 +37,6 @@ def tests(sla: Sla, watched: Sequence[str]) -> Iterator[Test]:
         yield _collector_stops(sla)
         yield _source_is_lost(sla)
     yield _groups_stop(sla, watched)
-
-
-def _elsewhere(name: str, labels: Labels, apart: Sequence[str], values: str) -> Iterator[Series]:
-    """Series of others, each of which differs in one label alone."""
-    yield from (Series(name, {**labels, label: "elsewhere"}, values) for label in apart)
 
 
 # --- data ----------------------------------------------------------------------------------
@@ -70,7 +65,7 @@ def _silenced(sla: Sla, objective: Objective) -> Iterator[Series]:
         name = f"{names.TOTAL}5m"
     yield Series(name, own, _STOPS)
     apart = [label for label in own if label not in each(objective)]
-    yield from _elsewhere(name, own, apart, _ALIVE)
+    yield from elsewhere(name, own, apart, _ALIVE)
 
 
 def _missed(sla: Sla, objective: Objective) -> Iterator[tuple[Labels, Labels]]:
@@ -110,9 +105,9 @@ def _source(sla: Sla, source: str, values: str, instance: str = "a") -> Series:
 def _foreign_collector(sla: Sla) -> Iterator[Series]:
     """One that is as stale as can be, and none of ours."""
     own = collected(sla)
-    yield from _elsewhere(names.COLLECTOR_TICK.name, own | {"shard": "0"}, tuple(own), "1x120")
+    yield from elsewhere(names.COLLECTOR_TICK.name, own | {"shard": "0"}, tuple(own), "1x120")
     lost = own | {"source": "rabbitmq"}
-    yield from _elsewhere(names.SOURCE_UP.name, lost, tuple(own), "0x120")
+    yield from elsewhere(names.SOURCE_UP.name, lost, tuple(own), "0x120")
 
 
 def _stale(sla: Sla, minute: int, *, fires: bool) -> ExpectAlert:
@@ -217,7 +212,7 @@ def _groups_stop(sla: Sla, watched: Sequence[str]) -> Test:
 def _heartbeats(sla: Sla, group: str, values: str) -> Iterator[Series]:
     own = heartbeat_labels(sla, group)
     yield Series(names.RULES_EVALUATED, own, values)
-    yield from _elsewhere(names.RULES_EVALUATED, own, ("system", "environment"), _ALIVE)
+    yield from elsewhere(names.RULES_EVALUATED, own, ("system", "environment"), _ALIVE)
 
 
 def _stopped(sla: Sla, group: str, minute: int) -> tuple[Labels, Labels]:
