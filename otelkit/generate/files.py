@@ -23,7 +23,10 @@ PROOFS = "proofs"
 DASHBOARDS = "dashboards"
 DEPLOY = "collectors"
 IN_FULL = 2
-"""So many objectives of the same target, window and policy have proofs in full."""
+"""So many objectives of the same target, window and policy have proofs in full.
+
+Their rules differ in nothing but selectors, so one would do; the second shows that it is so.
+"""
 SHORT = "In short"
 """How a proof says that it leaves something out."""
 
