@@ -36,15 +36,12 @@ def everyone() -> list[Mutant]:
 
 @pytest.fixture(scope="module")
 def sampled(promtool: Program, everyone: list[Mutant]) -> list[Verdict]:  # noqa: ARG001 - is there
-    """Verdicts on some of each kind and file, the same ones each time."""
-    entries, by_kind = spared.read(), defaultdict[tuple[str, str], list[Mutant]](list)
-    for mutant in everyone:
-        if not spared.spares(entries, mutant):
-            by_kind[mutant.file, mutant.kind].append(mutant)
-    luck = random.Random(SEED)
-    some = [
-        m for of_kind in by_kind.values() for m in luck.sample(of_kind, min(EACH, len(of_kind)))
-    ]
+    """Verdicts on some of each kind and file, the same ones until their rules change."""
+    by_kind, entries = defaultdict[tuple[str, str], list[Mutant]](list), spared.read()
+    for mutant in sorted(everyone, key=lambda mutant: random.Random(f"{SEED} {mutant}").random()):
+        by_kind[mutant.file, mutant.kind].append(mutant)
+    some = [mutant for of_kind in sorted(by_kind) for mutant in by_kind[of_kind][:EACH]]
+    some = [mutant for mutant in some if not spared.spares(entries, mutant)]
     return list(judge(subjects(), some, verify.find()))
 
 
