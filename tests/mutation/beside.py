@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from mutation.mutants import Mutant, Rule, RuleFile, name_of
+from mutation.mutants import Mutant, Rule, RuleFile, name_of, seconds
 
 RULES: Final = "mutants.rules.yml"
 """The name of the rule file that proofs read from their own folder."""
@@ -28,15 +28,15 @@ _REFUSED: Final = re.compile(rf'^.*rule \d+, ".*?{_MARK}(\d+)".*$', re.MULTILINE
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One mutant, and the names of the rules that are copied for it."""
+    """One mutant, and the names of the rules that are copied for it; the control has no mutant."""
 
     number: int
-    mutant: Mutant
+    mutant: Mutant | None
     names: frozenset[str]
 
     def of(self, index: int, rule: Rule) -> Rule | None:
         """The copy of a rule; None where there is none, or it is deleted."""
-        changed = self.mutant.changed if index == self.mutant.index else rule
+        changed = self.mutant.changed if self.mutant and index == self.mutant.index else rule
         if changed is None or name_of(rule) not in self.names:
             return None
         renamed: Rule = self.renamed(changed)
@@ -53,7 +53,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Mutants of one file that are tried together."""
+    """Mutants of one file that are tried together, and last the control: copies of all as they are.
+
+    A test that fails on the control would fail on any mutant.
+    """
 
     file: RuleFile
     copies: tuple[Copy, ...]
@@ -61,8 +64,10 @@ class Trial:
     @classmethod
     def of(cls, file: RuleFile, mutants: Iterable[Mutant]) -> Trial:
         readers = {name_of(rule): _readers(file.rules, name_of(rule)) for rule in file.rules}
-        named = ((m, readers[name_of(file.rules[m.index])]) for m in mutants)
-        return cls(file, tuple(Copy(n, m, names) for n, (m, names) in enumerate(named)))
+        named = [(m, readers[name_of(file.rules[m.index])]) for m in mutants]
+        found = [Copy(number, mutant, names) for number, (mutant, names) in enumerate(named)]
+        every = frozenset[str]().union(*(names for _, names in named))
+        return cls(file, (*found, Copy(len(found), None, every)))
 
     def rules(self) -> str:
         """The file: what the copies read, and the copies."""
@@ -82,7 +87,7 @@ class Trial:
             known[name_of(rule)] |= _asked(rule)
         words = set[str]()
         for copy in self.copies:
-            changed = copy.mutant.changed
+            changed = copy.mutant.changed if copy.mutant else None
             own = [known[name] for name in copy.names] + ([_asked(changed)] if changed else [])
             words |= set[str]().union(*own) - copy.names
         found = set[str]()
@@ -91,14 +96,26 @@ class Trial:
             words = {word for name in new for word in known[name]}
         return found
 
-    def failed(self, said: str) -> set[Mutant]:
+    def is_unsound(self, said: str) -> bool:
+        """Whether a test fails on the control, or nobody knows why."""
+        failing = _FAILED.findall(said)
+        return str(self.copies[-1].number) in failing or bool(said) != bool(failing)
+
+    def failed(self, said: str) -> dict[Mutant, str]:
         """The mutants on which an expectation fails, by what promtool says of a test."""
-        return {self.copies[int(number)].mutant for number in _FAILED.findall(said)}
+        return self._told(_FAILED, said)
 
     def broken(self, said: str) -> dict[Mutant, str]:
-        """The mutants that promtool refuses to load or fails to evaluate, and its words."""
-        found = (*_BROKEN.finditer(said), *_REFUSED.finditer(said))
-        return {self.copies[int(one[1])].mutant: one[0].strip() for one in found}
+        """The mutants that promtool cannot evaluate on the series of a test, and its words."""
+        return self._told(_BROKEN, said)
+
+    def refused(self, said: str) -> dict[Mutant, str]:
+        """The mutants that promtool does not load, and its words."""
+        return self._told(_REFUSED, said)
+
+    def _told(self, pattern: re.Pattern[str], said: str) -> dict[Mutant, str]:
+        found = {self.copies[int(one[1])]: one[0].strip() for one in pattern.finditer(said)}
+        return {copy.mutant: words for copy, words in found.items() if copy.mutant}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +126,12 @@ class Test:
     own: Mapping[str, Any]
     common: Mapping[str, Any]
 
-    def alone(self) -> str:
-        """A proof of this test, of the rules as they are."""
-        return self._proof(self.own)
+    @property
+    def steps(self) -> int:
+        """How often it evaluates the rules."""
+        parts = ("promql_expr_test", "alert_rule_test")
+        ends = [seconds(one["eval_time"]) for part in parts for one in self.own.get(part, ())]
+        return max(ends) // seconds(self.common["evaluation_interval"]) + 1
 
     def of(self, trial: Trial) -> str:
         """A proof of this test, of all mutants of a trial."""
@@ -121,10 +141,7 @@ class Test:
             own[part] = [] if part != "input_series" else [one for one, _ in given]
             for copy in trial.copies:
                 own[part] += [copy.renamed(one) for one, words in given if words & copy.names]
-        return self._proof(own)
-
-    def _proof(self, test: Mapping[str, Any]) -> str:
-        return json.dumps({**self.common, "rule_files": [RULES], "tests": [test]})
+        return json.dumps({**self.common, "rule_files": [RULES], "tests": [own]})
 
 
 def tests(proof: str) -> Iterator[Test]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import promql_parser
 import yaml
 
+from mutation.joins import fixes, is_doubled
 from mutation.syntax import AGGREGATIONS, ARITHMETIC, COMPARISONS, SETS, Listed, Node, Token, parse
 
 Rule = Mapping[str, Any]
@@ -120,7 +121,8 @@ def _changes(rule: Rule, windows: _Windows) -> Iterator[Change]:
     yield "rule", "rule: deleted", None
     for label, value in rule.get("labels", {}).items():
         rest = {k: v for k, v in rule["labels"].items() if k != label}
-        yield f"labels {label}", "label: deleted", {**rule, "labels": rest}
+        if not fixes(parse(rule["expr"]), label):
+            yield f"labels {label}", "label: deleted", {**rule, "labels": rest}
         other = windows.other_label(value) if label == "window" else f"{value}-"
         changed = {**rule["labels"], label: other}
         yield f"labels {label}", f"label: {value} to {other}", {**rule, "labels": changed}
@@ -135,13 +137,17 @@ def _changes(rule: Rule, windows: _Windows) -> Iterator[Change]:
 def _waits(rule: Rule) -> Iterator[Change]:
     if "for" in rule:
         yield "for", "for: deleted", {k: v for k, v in rule.items() if k != "for"}
-        yield "for", "for: doubled", {**rule, "for": _duration(2 * _seconds(rule["for"]))}
+        yield "for", "for: doubled", {**rule, "for": _duration(2 * seconds(rule["for"]))}
     else:
         yield "for", "for: added", {**rule, "for": "1m"}
 
 
 def _expressions(rule: Rule, windows: _Windows) -> Iterator[Change]:
     text = rule["expr"]
+    for label in rule.get("labels", {}):
+        changed = _everywhere(text, label)
+        if changed != text:
+            yield "everywhere", f"matcher: {label} dropped", {**rule, "expr": changed}
     seen = Counter[tuple[str, str]]()
     for node, start, end, what, new in _edits(text, windows):
         changed = text[:start] + new + text[end:]
@@ -150,6 +156,17 @@ def _expressions(rule: Rule, windows: _Windows) -> Iterator[Change]:
             seen[site, what] += 1
             nth = f" #{seen[site, what]}" if seen[site, what] > 1 else ""
             yield f"{site}{nth}", what, {**rule, "expr": changed}
+
+
+def _everywhere(text: str, label: str) -> str:
+    """An expression in which no selector asks for a label any more."""
+    nodes = [path[-1] for path in parse(text).walk()]
+    lists = [listed for node in nodes if node.kind == "selector" for listed in node.listed]
+    for listed in sorted(lists, key=lambda listed: -listed.start):
+        kept = [item for item in listed.items if item[0].text != label]
+        said = ",".join(text[item[0].start : item[-1].end] for item in kept)
+        text = f"{text[: listed.start]}{{{said}}}{text[listed.end :]}"
+    return text
 
 
 def _is_valid(expression: str) -> bool:
@@ -185,7 +202,7 @@ def _edits(text: str, windows: _Windows) -> Iterator[Edit]:
                 yield from _durations(node, above, windows)
             case "selector":
                 for listed in node.listed:
-                    yield from _matchers(text, node, listed, windows)
+                    yield from _matchers(text, path, listed, windows)
         if node.kind != "selector":
             for listed in node.listed:
                 yield from _clauses(text, node, listed)
@@ -244,9 +261,11 @@ def _durations(node: Node, above: Node, windows: _Windows) -> Iterator[Edit]:
         yield (node, of.end, node.end, "window: offset deleted", "")
 
 
-def _matchers(text: str, node: Node, listed: Listed, windows: _Windows) -> Iterator[Edit]:
+def _matchers(text: str, path: Sequence[Node], listed: Listed, windows: _Windows) -> Iterator[Edit]:
+    node = path[-1]
     for items, (label, sign, value) in zip(_without_each(text, listed), listed.items, strict=True):
-        yield (node, listed.start, listed.end, f"matcher: {label.text} dropped", f"{{{items}}}")
+        if not is_doubled(path, label.text):
+            yield (node, listed.start, listed.end, f"matcher: {label.text} dropped", f"{{{items}}}")
         new = _NEGATED[sign.text]
         yield (node, sign.start, sign.end, f"matcher: {label.text}{sign.text} to {new}", new)
         for other in _values(label.text, sign.text, value.text.strip('"'), windows):
@@ -295,14 +314,14 @@ class _Windows:
         found = {node.signs[0].text for node in nodes if node.kind in ("range", "offset")}
         labels = (rule.get("labels", {}).get("window") for rule in file.rules)
         return cls(
-            tuple(sorted(found, key=_seconds)),
+            tuple(sorted(found, key=seconds)),
             tuple(label for label in labels if label is not None),
         )
 
     def beside(self, length: str) -> list[str]:
         """The next shorter and the next longer one; half and double where the file has no other."""
-        shorter = [one for one in self.lengths if _seconds(one) < _seconds(length)]
-        longer = [one for one in self.lengths if _seconds(one) > _seconds(length)]
+        shorter = [one for one in self.lengths if seconds(one) < seconds(length)]
+        longer = [one for one in self.lengths if seconds(one) > seconds(length)]
         return [*shorter[-1:], *longer[:1]] or _beside_none(length)
 
     def other_label(self, value: str) -> str:
@@ -311,10 +330,11 @@ class _Windows:
 
 
 def _beside_none(length: str) -> list[str]:
-    return [_duration(_seconds(length) // 2), _duration(_seconds(length) * 2)]
+    return [_duration(seconds(length) // 2), _duration(seconds(length) * 2)]
 
 
-def _seconds(length: str) -> int:
+def seconds(length: str) -> int:
+    """A duration of PromQL in whole seconds."""
     parts = re.findall(r"(\d+)([smhd])", length)
     return sum(int(number) * _UNITS[unit] for number, unit in parts)
 

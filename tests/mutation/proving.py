@@ -10,17 +10,17 @@ import os
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from time import perf_counter
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Final
 
 from mutation.beside import RULES, Trial, tests
-from mutation.mutants import Mutant, RuleFile
+from mutation.mutants import Mutant
+from mutation.shop import Subject
 
 _TOGETHER: Final = 40
 """Mutants tried together: so many that what they share costs little, so few that no core idles."""
@@ -29,22 +29,26 @@ _LIMIT: Final = 600.0
 
 
 class UnprovenError(Exception):
-    """A proof fails on the rules as they are, so it says nothing about changed ones."""
+    """A test fails on rules that nobody changed, so it says nothing about changed ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a mutant."""
+    """What became of a mutant: a test killed it, promtool did not load it, or neither."""
 
     mutant: Mutant
     killed_by: str = ""
-    """The test that fails on it, and on an expectation."""
-    broken: str = ""
-    """What promtool says of a rule that it refuses, or cannot evaluate on a test's series."""
+    """The test that fails on an expectation, or whose series the rule cannot be evaluated on."""
+    said: str = ""
+    """promtool's own words where it did not come to an expectation."""
+
+    @property
+    def refused(self) -> bool:
+        return bool(self.said) and not self.killed_by
 
     @property
     def survived(self) -> bool:
-        return not self.killed_by and not self.broken
+        return not self.killed_by and not self.said
 
 
 class Promtool:
@@ -73,85 +77,72 @@ class Promtool:
 
 
 class Proof:
-    """The proof of a rule file; :class:`UnprovenError` unless it holds on the file itself."""
+    """All tests of a rule file."""
 
-    def __init__(self, rules: RuleFile, text: str, promtool: Promtool) -> None:
-        self.rules = rules
+    def __init__(self, subject: Subject) -> None:
+        self._rules = subject.rules
         self._lock = threading.Lock()
-        self._seconds = dict[str, float]()
         self._asked = Counter[tuple[str, str]]()
         self._killed = Counter[tuple[str, str]]()
-        self._tests = {test.name: test for test in tests(text)}
-        for test in self._tests.values():
-            start = perf_counter()
-            if said := promtool.run(rules.written(rules.rules), test.alone()):
-                raise UnprovenError(f"{test.name} fails on the rules as they are:\n{said}")
-            self._seconds[test.name] = perf_counter() - start
+        every = [test for proof in subject.proofs for test in tests(proof)]
+        self._tests = {test.name: test for test in every}
+        assert len(self._tests) == len(every), "two tests of the same name"
 
     def judge(self, mutants: Sequence[Mutant], promtool: Promtool) -> list[Verdict]:
         """The verdicts on mutants of the file, which are tried together."""
-        found, alive, left = list[Verdict](), set(mutants), set(self._tests)
-        while alive and left:
-            name = min(left, key=lambda name: self._price(name, alive))
-            trial = Trial.of(self.rules, alive)
-            said = promtool.run(trial.rules(), self._tests[name].of(trial))
-            if broken := trial.broken(said):
-                found += [Verdict(mutant, broken=words) for mutant, words in broken.items()]
-                alive -= broken.keys()
-                continue  # promtool has not come to the expectations
-            killed = trial.failed(said)
-            if bool(said) != bool(killed):
-                raise UnprovenError(f"{name} fails, and it is no mutant's fault:\n{said}")
-            self._learn(name, alive, killed)
-            found += [Verdict(mutant, killed_by=name) for mutant in killed]
-            alive -= killed
-            left.remove(name)
-        return found + [Verdict(mutant) for mutant in alive]
+        found = dict[Mutant, Verdict]()
+        left = set(self._tests)
+        while left and (alive := [mutant for mutant in mutants if mutant not in found]):
+            name = min(sorted(left), key=lambda name: self._price(name, alive))
+            verdicts, whole = self._try(name, Trial.of(self._rules, alive), promtool)
+            found |= {verdict.mutant: verdict for verdict in verdicts}
+            if whole:
+                self._learn(name, alive, found.keys())
+                left.remove(name)
+        return [found.get(mutant, Verdict(mutant)) for mutant in mutants]
 
-    def _price(self, test: str, alive: set[Mutant]) -> float:
-        """Seconds for each mutant that the test is likely to kill."""
+    def _try(self, name: str, trial: Trial, promtool: Promtool) -> tuple[list[Verdict], bool]:
+        """Verdicts of a test, and whether promtool came as far as to its expectations."""
+        said = promtool.run(trial.rules(), self._tests[name].of(trial))
+        if refused := trial.refused(said):
+            return [Verdict(mutant, said=words) for mutant, words in refused.items()], False
+        if broken := trial.broken(said):
+            return [Verdict(mutant, name, words) for mutant, words in broken.items()], False
+        if trial.is_unsound(said):
+            raise UnprovenError(f"{name} fails, and it is no mutant's fault:\n{said}")
+        killed = trial.failed(said)
+        return [Verdict(mutant, name) for mutant in killed], True
+
+    def _price(self, test: str, alive: Sequence[Mutant]) -> float:
+        """What it costs to kill a mutant, in evaluations of the rules."""
         usual = self._share("", test, 0.5)
-        return self._seconds[test] / sum(self._share(m.rule, test, usual) for m in alive)
+        return self._tests[test].steps / sum(self._share(m.rule, test, usual) for m in alive)
 
     def _share(self, rule: str, test: str, before: float) -> float:
         """The share of a rule's mutants that a test kills; so much while nobody knows."""
         return (self._killed[rule, test] + before) / (self._asked[rule, test] + 1)
 
-    def _learn(self, test: str, asked: set[Mutant], killed: set[Mutant]) -> None:
+    def _learn(self, test: str, asked: Sequence[Mutant], killed: Collection[Mutant]) -> None:
         with self._lock:
-            for counter, mutants in ((self._asked, asked), (self._killed, killed)):
-                for mutant in mutants:
-                    counter[mutant.rule, test] += 1
-                    counter["", test] += 1
+            for mutant in asked:
+                for rule in (mutant.rule, ""):
+                    self._asked[rule, test] += 1
+                    self._killed[rule, test] += mutant in killed
 
 
 def judge(
-    files: Mapping[str, tuple[RuleFile, str]], mutants: Sequence[Mutant], program: str
+    subjects: Mapping[str, Subject], mutants: Sequence[Mutant], program: str
 ) -> Iterator[Verdict]:
-    """The verdicts as they come. ``files`` are rules and their proofs by the rule file's name."""
+    """The verdicts as they come; ``program`` is promtool."""
+    proofs = {name: Proof(subject) for name, subject in subjects.items()}
     with (
         TemporaryDirectory(prefix="mutation-") as scratch,
         ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool,
     ):
-        promtools = threading.local()
-
-        def promtool() -> Promtool:
-            if not hasattr(promtools, "own"):
-                folder = Path(scratch, str(threading.get_ident()))
-                folder.mkdir()
-                promtools.own = Promtool(program, folder)
-            own: Promtool = promtools.own
-            return own
-
-        def proof(name: str) -> Proof:
-            return Proof(*files[name], promtool())
-
-        proofs = dict(zip(files, pool.map(proof, files), strict=True))
-        running = [
-            pool.submit(lambda name, some: proofs[name].judge(some, promtool()), name, some)
-            for name in files
-            for some in _batches([m for m in mutants if m.file == name])
-        ]
+        running = []
+        for batch in _batches(mutants):
+            promtool = Promtool(program, Path(mkdtemp(dir=scratch)))
+            running.append(pool.submit(proofs[batch[0].file].judge, batch, promtool))
         try:
             for future in as_completed(running):
                 yield from future.result()
@@ -160,6 +151,6 @@ def judge(
 
 
 def _batches(mutants: Sequence[Mutant]) -> Iterator[list[Mutant]]:
-    some = iter(mutants)
-    while batch := list(islice(some, _TOGETHER)):
-        yield batch
+    for _, of_file in groupby(mutants, lambda mutant: mutant.file):
+        while batch := list(islice(of_file, _TOGETHER)):
+            yield batch
