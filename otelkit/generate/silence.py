@@ -153,7 +153,7 @@ def _collector_stops(sla: Sla) -> Test:
         (
             _tick(sla, "0", "0+30x120"),
             _tick(sla, "0", "1x120", instance="b"),
-            _tick(sla, "1", "0+30x40 1200x4 1350+30x34 2395x20"),
+            _tick(sla, "1", "0+30x40 1200x2 1200+30x2 1410+30x32 2395x20"),
             _source(sla, "rabbitmq", "1x120"),
             *_foreign_collector(sla),
         ),
