@@ -111,8 +111,8 @@ def _source(sla: Sla, source: str, values: str, instance: str = "a") -> Series:
 def _foreign_collector(sla: Sla) -> Iterator[Series]:
     """One that is as stale as can be, and none of ours."""
     own = collected(sla)
-    yield from elsewhere(names.COLLECTOR_TICK.name, own | {"shard": "0"}, tuple(own), "1x120")
-    lost = own | {"source": "rabbitmq"}
+    yield from elsewhere(names.COLLECTOR_TICK.name, own | {"shard": "9"}, tuple(own), "1x120")
+    lost = own | {"source": "theirs"}
     yield from elsewhere(names.SOURCE_UP.name, lost, tuple(own), "0x120")
 
 
@@ -152,7 +152,7 @@ def _collector_stops(sla: Sla) -> Test:
         "a collector that stands still is told, one whose shard another has taken over is not",
         (
             _tick(sla, "0", "0+30x120"),
-            _tick(sla, "0", "1x120", instance="b"),
+            _tick(sla, "1", "300x120", instance="b"),
             _tick(sla, "1", "0+30x40 1200x2 1200+30x2 1410+30x32 2395x20"),
             _source(sla, "rabbitmq", "1x120"),
             *_foreign_collector(sla),
