@@ -24,10 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otelkit.instrument import pika
-    from otelkit.instrument.http import ASGIMiddleware
+    from otelkit.instrument.asgi import ASGIMiddleware
+    from otelkit.instrument.init import init, local
     from otelkit.instrument.observe import observe
     from otelkit.instrument.orders import Order, current_order, order
-    from otelkit.instrument.telemetry import Telemetry, init
+    from otelkit.instrument.telemetry import Telemetry
+    from otelkit.instrument.wsgi import WSGIMiddleware
 
 __version__ = "0.1.0"
 
@@ -35,20 +37,24 @@ __all__ = [
     "ASGIMiddleware",
     "Order",
     "Telemetry",
+    "WSGIMiddleware",
     "__version__",
     "current_order",
     "init",
+    "local",
     "observe",
     "order",
     "pika",
 ]
 
 _HOMES = {
-    "ASGIMiddleware": "http",
+    "ASGIMiddleware": "asgi",
     "Order": "orders",
     "Telemetry": "telemetry",
+    "WSGIMiddleware": "wsgi",
     "current_order": "orders",
-    "init": "telemetry",
+    "init": "init",
+    "local": "init",
     "observe": "observe",
     "order": "orders",
 }

@@ -8,7 +8,6 @@ seconds as floats.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -16,7 +15,7 @@ from itertools import accumulate
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-from otelkit.model import Calendar
+from otelkit.model import Calendar, Hours
 
 HORIZON_YEARS: Final = 20
 """A deadline further away than this is a mistake; the search for it ends in a ``ValueError``."""
@@ -38,6 +37,9 @@ class BusinessTime(Protocol):
     def is_open(self, at: float) -> bool:
         """Whether the calendar is open at this instant."""
 
+    def next_open(self, at: float) -> float:
+        """The first instant from ``at`` on at which it is open: ``at`` itself if it is."""
+
 
 class Always:
     """Wall-clock time: open at every instant."""
@@ -53,6 +55,9 @@ class Always:
 
     def is_open(self, at: float) -> bool:  # noqa: ARG002 - the answer never changes
         return True
+
+    def next_open(self, at: float) -> float:
+        return at
 
 
 ALWAYS: Final[BusinessTime] = Always()
@@ -79,7 +84,7 @@ class _Table:
         return self.before[index] + min(at, self.ends[index]) - self.starts[index]
 
 
-class Hours:
+class OpenHours:
     """Open hours of one :class:`otelkit.model.Calendar`.
 
     Years are added to its table when somebody asks beyond it; a table is replaced whole, so that
@@ -106,7 +111,7 @@ class Hours:
             last = self._further(last, first)
 
     def add_days(self, at: float, days: int) -> float:
-        start = self._next_open(at)
+        start = self.next_open(at)
         local = datetime.fromtimestamp(start, self._zone)
         day, left = local.date(), days
         while left:
@@ -128,7 +133,7 @@ class Hours:
         index = bisect_right(table.starts, at) - 1
         return index >= 0 and at < table.ends[index]
 
-    def _next_open(self, at: float) -> float:
+    def next_open(self, at: float) -> float:
         first = last = self._year(at)
         while True:
             table = self._covering(first, last)
@@ -171,11 +176,8 @@ class Hours:
     def _build(self, first: int, last: int) -> _Table:
         intervals: list[tuple[float, float]] = []
         day, end = date(first, 1, 1), date(last, 12, 31)
-        closed = _closed_days(self._calendar, first, last)
         while day <= end:
-            if not closed(day):
-                spans = self._calendar.hours[day.weekday()]
-                intervals.extend(_instants(day, span, self._zone) for span in spans)
+            intervals.extend(_instants(day, span, self._zone) for span in self._spans(day))
             day += _DAY
         # An hour that a clock change skips has its end before its start.
         intervals = [(start, end) for start, end in intervals if start < end]
@@ -184,10 +186,12 @@ class Hours:
         before = list(accumulate((end - start for start, end in intervals), initial=0.0))[:-1]
         return _Table(first, last, starts, ends, before)
 
-    def _spans(self, day: date) -> tuple[tuple[int, int], ...]:
-        if _closed_days(self._calendar, day.year, day.year)(day):
-            return ()
-        return self._calendar.hours[day.weekday()]
+    def _spans(self, day: date) -> Hours:
+        calendar = self._calendar
+        if day in calendar.opened:
+            return calendar.opened[day]
+        is_holiday = calendar.holidays and day in _holidays(calendar.holidays, day.year)
+        return () if is_holiday or day in calendar.closed else calendar.hours[day.weekday()]
 
     def _opens(self, day: date) -> bool:
         return bool(self._spans(day))
@@ -196,9 +200,9 @@ class Hours:
 def build(calendar: Calendar) -> BusinessTime:
     """The business time of a calendar; one that is open around the clock costs nothing."""
     around_the_clock = all(day == ((0, 1440),) for day in calendar.hours)
-    if around_the_clock and calendar.holidays is None and not calendar.closed:
+    if around_the_clock and not (calendar.holidays or calendar.closed or calendar.opened):
         return ALWAYS
-    return Hours(calendar)
+    return OpenHours(calendar)
 
 
 def _instants(day: date, span: tuple[int, int], zone: ZoneInfo) -> tuple[float, float]:
@@ -212,17 +216,10 @@ def _instant(day: date, minutes: int, zone: ZoneInfo) -> float:
     return local.timestamp()
 
 
-def _closed_days(calendar: Calendar, first: int, last: int) -> Callable[[date], bool]:
-    country = calendar.holidays
-    if country is None:
-        return calendar.closed.__contains__
-    years = {year: _holidays(country, year) for year in range(first, last + 1)}
-    return lambda day: day in calendar.closed or day in years[day.year]
-
-
 @cache
-def _holidays(country: str, year: int) -> frozenset[date]:
+def _holidays(place: str, year: int) -> frozenset[date]:
     """The dates alone: names and languages of holidays are nobody's business here."""
     import holidays
 
-    return frozenset(holidays.country_holidays(country, years=year))
+    country, _, part = place.partition("-")
+    return frozenset(holidays.country_holidays(country, subdiv=part or None, years=year))

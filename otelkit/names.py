@@ -59,6 +59,49 @@ TELEMETRY_DROPPED: Final = Metric(
     "service",
 )
 
+# What Prometheus' own client exposes of a process, unless it cannot read /proc.
+PROCESS_CPU: Final = Metric(
+    "process_cpu_seconds_total",
+    "counter",
+    (),
+    "Total user and system CPU time spent in seconds.",
+    "service",
+)
+PROCESS_MEMORY: Final = Metric(
+    "process_resident_memory_bytes",
+    "gauge",
+    (),
+    "Resident memory size in bytes.",
+    "service",
+)
+PROCESS_OPEN_FILES: Final = Metric(
+    "process_open_fds", "gauge", (), "Number of open file descriptors.", "service"
+)
+PROCESS_MAX_FILES: Final = Metric(
+    "process_max_fds", "gauge", (), "Maximum number of open file descriptors.", "service"
+)
+PROCESS_THREADS: Final = Metric(
+    "process_thread_count",
+    "gauge",
+    (),
+    "Threads of the process, those of libraries too.",
+    "service",
+)
+GC_PAUSES: Final = Metric(
+    "otelkit_gc_pause_seconds_total",
+    "counter",
+    ("generation",),
+    "Time that garbage collections have stopped the process for.",
+    "service",
+)
+EVENT_LOOP_LAG: Final = Metric(
+    "otelkit_event_loop_lag_seconds",
+    "histogram",
+    (),
+    "How late a timer of the event loop fires: for so long it was busy with something else.",
+    "service",
+)
+
 # --- what the collector exposes ------------------------------------------------------------
 
 ORDERS_OPEN: Final = Metric(
@@ -191,6 +234,8 @@ METRICS: Final[tuple[Metric, ...]] = tuple(
 DURATION_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 )  # fmt: skip
+# From what nobody notices to what a client gives up on.
+LAG_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 # Stages last from seconds to weeks: powers that people name (1 m, 1 h, 1 d, 1 w).
 STAGE_BUCKETS: Final = (
     1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0,
@@ -282,13 +327,20 @@ HEADER_ORDER_ID: Final = "otelkit-order-id"
 HEADER_ORDER_PROCESS: Final = "otelkit-order-process"
 HEADER_ORDER_TIER: Final = "otelkit-order-tier"
 HEADER_ORDER_PARTNER: Final = "otelkit-order-partner"
-"""AMQP headers that carry the order in hand beside ``traceparent``."""
+ORDER_HEADERS: Final = (
+    HEADER_ORDER_ID,
+    HEADER_ORDER_PROCESS,
+    HEADER_ORDER_TIER,
+    HEADER_ORDER_PARTNER,
+)
+"""Headers of AMQP and HTTP that carry the order in hand beside ``traceparent``."""
 
 # --- dashboards ----------------------------------------------------------------------------
 
 DASHBOARD_OVERVIEW: Final = "sla-overview"
 DASHBOARD_FLOW: Final = "order-flow"
 DASHBOARD_JOURNEY: Final = "order-journey"
+DASHBOARD_SERVICE: Final = "service"
 
 
 def dashboard_uid(system: str, dashboard: str) -> str:

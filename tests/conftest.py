@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,12 +11,22 @@ from typing import NoReturn, TypeVar
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, Server
 
 S = TypeVar("S", bound=Server)
 StartPrometheus = Callable[..., Prometheus]
 StartAlertmanager = Callable[[str], Alertmanager]
+
+
+# A background job of a shell starts with Ctrl-C ignored, and so would all that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine makes any example slow, which says nothing of the code.
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 
 def missing(error: MissingServerError) -> NoReturn:

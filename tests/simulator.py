@@ -37,6 +37,13 @@ class Promise:
     page: tuple[tuple[float, int], ...] = ((0.02, 1), (0.05, 6))
     ticket: tuple[tuple[float, int], ...] = ((0.1, 72),)
     least: int = 2
+    slack: float = 0
+    """By what share of a limit something has to be above it: a tie is told by rounding alone."""
+
+    @property
+    def error(self) -> float:
+        """The share of bad events that it allows: 0.2 as people write it, not 1 - 0.8."""
+        return round(1 - self.target, 12)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def firing(promise: Promise, minutes: Sequence[Minute]) -> dict[str, Firing]:
     shares = {PAGE: promise.page, TICKET: promise.ticket}
     found: dict[str, list[int]] = {PAGE: [], TICKET: []}
     for now in range(1, len(minutes) + 1):
-        budget = (1 - promise.target) * promise.days * 24 * record.pace(promise.days * 1440, now)
+        budget = promise.error * promise.days * 24 * record.pace(promise.days * 1440, now)
         for severity in _alerting(promise, shares, record, budget, now):
             found[severity].append(now)
     return {severity: Firing(tuple(at)) for severity, at in found.items()}
@@ -133,20 +140,21 @@ def _alerting(
 def _spends(
     promise: Promise, record: Record, budget: float, now: int, share: float, hours: int
 ) -> bool:
-    error, part = 1 - promise.target, hours / (promise.days * 24)
+    error, part = promise.error, hours / (promise.days * 24)
     # People read these two numbers in the rules, so they have six digits.
     share = float(f"{min(share, 0.25 * part / error):.6g}")
     factor = float(f"{max(share / part, 1):.6g}")
     short, inner = SHORT[hours]
     gone = record.bad(hours * 60, now)
     most = max(gone, record.bad(inner, now))
-    if most <= share * budget or most < promise.least - 0.5:
+    above = 1 + promise.slack
+    if most <= share * budget * above or most < promise.least - 0.5:
         return False
-    if gone <= error * record.all(hours * 60, now):
+    if gone <= error * record.all(hours * 60, now) * above:
         return False
     return (
-        record.bad(short, now) > share / 12 * budget
-        or _last_burn(record, short, now) > factor * error
+        record.bad(short, now) > share / 12 * budget * above
+        or _last_burn(record, short, now) > factor * error * above
     )
 
 
@@ -160,4 +168,6 @@ def _last_burn(record: Record, short: int, now: int) -> float:
 
 def _is_out(promise: Promise, record: Record, now: int) -> bool:
     bad = record.bad(30, now)
-    return bad >= max(10, promise.least) - 0.5 and bad > 0.8 * record.all(30, now)
+    return bad >= max(10, promise.least) - 0.5 and bad > 0.8 * record.all(30, now) * (
+        1 + promise.slack
+    )

@@ -53,9 +53,10 @@ def _say(order: dict[str, Any]) -> None:
     for clock in order["clocks"]:
         colour = _COLOURS.get(clock["state"], "")
         deadline = _local(clock["deadline"]) if clock["deadline"] else _left(clock)
-        clocks.add_row(
-            clock["objective"], Text(clock["state"], colour), deadline, clock["agreement"]
-        )
+        stands = Text(clock["state"], colour)
+        if clock["closed_until"]:
+            stands.append(f", outside its hours until {_local(clock['closed_until'])}", "dim")
+        clocks.add_row(clock["objective"], stands, deadline, clock["agreement"])
     steps = Table("at", "status", "after", "from", "trace", title="Timeline", title_justify="left")
     before = None
     for step in order["timeline"]:

@@ -215,7 +215,7 @@ def _story(story: OrderStory) -> dict[str, Any]:
         "tier": state.tier,
         "partner": state.partner,
         "aliases": state.aliases,
-        "clocks": [_clock(run, story.standing(run)) for run in state.runs],
+        "clocks": [_clock(story, run) for run in state.runs],
         "timeline": [
             {
                 "at": _time(event.at),
@@ -231,15 +231,16 @@ def _story(story: OrderStory) -> dict[str, Any]:
     }
 
 
-def _clock(run: Run, standing: str) -> dict[str, Any]:
+def _clock(story: OrderStory, run: Run) -> dict[str, Any]:
     return {
         "objective": run.objective,
         "agreement": run.agreement,
-        "state": standing,
+        "state": story.standing(run),
         "started": _time(run.started),
-        "deadline": None if run.deadline is None else _time(run.deadline),
+        "deadline": _time_or_none(run.deadline),
+        "closed_until": _time_or_none(story.closed_until(run)),
         "left_seconds": run.left,
-        "ended": None if run.ended is None else _time(run.ended),
+        "ended": _time_or_none(run.ended),
     }
 
 
@@ -256,6 +257,10 @@ def _late(order: LateOrder, now: float) -> dict[str, Any]:
         "deadline": _time(order.deadline),
         "overdue_seconds": round(now - order.deadline, 3),
     }
+
+
+def _time_or_none(at: float | None) -> str | None:
+    return None if at is None else _time(at)
 
 
 def _time(at: float) -> str:

@@ -33,7 +33,8 @@ class Engine:
         self, sla: Sla, store: Store, on_overdue: Callable[[Overdue], None] = lambda _: None
     ) -> None:
         self._on_overdue = on_overdue
-        self._policies = policies(sla)
+        self.policies: Final = policies(sla)
+        """The processes of the SLA file by name, with their clocks."""
         self._store = store
         self._lock = threading.RLock()
         self._tallies = store.tallies()
@@ -51,19 +52,14 @@ class Engine:
         return self._lock
 
     @property
-    def processes(self) -> tuple[str, ...]:
-        """The processes of the SLA file."""
-        return tuple(self._policies)
-
-    @property
     def objectives(self) -> tuple[str, ...]:
         """The objectives of the SLA file that are order clocks."""
-        return tuple(clock.name for p in self._policies.values() for clock in p.clocks)
+        return tuple(clock.name for p in self.policies.values() for clock in p.clocks)
 
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages of all processes of the SLA file."""
-        stages = (stage for p in self._policies.values() for stage in p.process.stages)
+        stages = (stage for p in self.policies.values() for stage in p.process.stages)
         return tuple(dict.fromkeys(stages))
 
     @property
@@ -79,7 +75,7 @@ class Engine:
     def apply(self, batch: Sequence[Received]) -> list[Taken]:
         """Take in events; returns what became of each once all of it is committed."""
         with self._lock:
-            work = Batch(self._policies, self._store, self._watermark)
+            work = Batch(self.policies, self._store, self._watermark)
             with self._store.transaction():
                 taken = [work.take(received) for received in batch]
                 work.flush(self._watermark)
@@ -101,7 +97,7 @@ class Engine:
         self.ticked = now
 
     def _advance(self, now: float) -> Batch:
-        work = Batch(self._policies, self._store, self._watermark)
+        work = Batch(self.policies, self._store, self._watermark)
         with self._store.transaction():
             until, due = self._store.due(self._watermark, now, TICK_CHUNK)
             for number in due:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from otelkit.collect.clock import Run, State
+from otelkit.collect.clock import Policy, Run, State
 from otelkit.collect.decode import Event
 from otelkit.collect.engine import Engine
 from otelkit.collect.standing import AT_RISK, OVERDUE, is_at_risk, is_overdue
@@ -26,6 +26,8 @@ class OrderStory:
     state: State
     events: tuple[Event, ...]
     now: float
+    policy: Policy | None
+    """None for a process that has left the SLA file."""
 
     def standing(self, run: Run) -> str:
         """The state of a clock, in the word that is its metric label where it has one."""
@@ -36,6 +38,16 @@ class OrderStory:
         if is_overdue(run, self.now):
             return OVERDUE
         return AT_RISK if is_at_risk(run, self.now) else "running"
+
+    def closed_until(self, run: Run) -> float | None:
+        """When a clock that runs goes on, if it is outside of its hours; a paused one waits for its
+        order and for no hour."""
+        if self.policy is None or run.objective not in self.policy.times:
+            return None
+        if run.ended is not None or run.deadline is None:
+            return None
+        opens = self.policy.time_of(run.objective, business=run.business).next_open(self.now)
+        return opens if opens > self.now else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +81,13 @@ class Orders:
     def find(self, name: str, now: float) -> list[OrderStory]:
         """Orders by their id, in each process, or else by the name another system gives them."""
         with self._engine.lock:
-            own = (self._store.find(process, name) for process in self._engine.processes)
+            own = (self._store.find(process, name) for process in self._engine.policies)
             found = [order for order in own if order is not None] or self._store.find_alias(name)
-            return [
-                OrderStory(state, tuple(self._store.timeline(state.log)), now) for _, state in found
-            ]
+            return [self._story(state, now) for _, state in found]
+
+    def _story(self, state: State, now: float) -> OrderStory:
+        events = tuple(self._store.timeline(state.log))
+        return OrderStory(state, events, now, self._engine.policies.get(state.process))
 
     def late(
         self,

@@ -79,16 +79,18 @@ def tests(sla: Sla, objective: BudgetObjective, *, short: bool) -> Iterator[Test
 @lru_cache(maxsize=256)
 def _young(terms: Terms, windows: tuple[str, ...]) -> _Scene:
     course = Course(_well(8), Stretch(12, _RATE, _RATE))
-    return _scene(terms, windows, _Plan("all of a young service fails", course, (10, 20)))
+    return _scene(terms, windows, _Plan("all of a young service fails", course, (10, 20)), set())
 
 
 @lru_cache(maxsize=256)
 def _scenes(terms: Terms, windows: tuple[str, ...]) -> tuple[_Scene, ...]:
     """Reckoned once for all objectives on the same terms: it takes longer than all the rest."""
-    return tuple(_scene(terms, windows, plan) for plan in _plans(terms))
+    told: set[str] = set()
+    return tuple(_scene(terms, windows, plan, told) for plan in _plans(terms))
 
 
-def _scene(terms: Terms, windows: tuple[str, ...], plan: _Plan) -> _Scene:
+def _scene(terms: Terms, windows: tuple[str, ...], plan: _Plan, told: set[str]) -> _Scene:
+    """What a severity says is proven in the first scene in which it fires; then it is ``told``."""
     course = plan.course
     reckoned = Reckoning(terms, course)
     severities = (names.SEVERITY_PAGE, names.SEVERITY_TICKET)
@@ -103,15 +105,17 @@ def _scene(terms: Terms, windows: tuple[str, ...], plan: _Plan) -> _Scene:
         ),
         tuple((severity, tuple(sorted(reckoned.firing(severity)))) for severity in severities),
         tuple((minute, tuple(reckoned.recorded(windows, minute))) for minute in plan.valued),
-        tuple(_told(reckoned, minute) for minute in _last_minutes(reckoned)),
+        tuple(_told(reckoned, minute) for minute in _last_minutes(reckoned, told)),
     )
 
 
-def _last_minutes(reckoned: Reckoning) -> Iterator[int]:
-    """The last minute in which each severity fires, of courses that are followed by the minute."""
-    if reckoned.course.evaluated == 1:
-        for severity in (names.SEVERITY_PAGE, names.SEVERITY_TICKET):
-            yield from sorted(reckoned.firing(severity))[-1:]
+def _last_minutes(reckoned: Reckoning, told: set[str]) -> Iterator[int]:
+    """The last minute of each severity that fires for the first time."""
+    for severity in (names.SEVERITY_PAGE, names.SEVERITY_TICKET):
+        minutes = sorted(reckoned.firing(severity))
+        if minutes and severity not in told:
+            told.add(severity)
+            yield minutes[-1]
 
 
 def _told(reckoned: Reckoning, minute: int) -> tuple[int, float | None, float | None]:
@@ -161,7 +165,7 @@ def _changing(days: int) -> Iterator[Stretch]:
         length = _DAY - _SIX_HOURS if day == days - 1 else _DAY
         yield Stretch(length, total, total // (900 + day * 57 % 500))
     last = (240, 900, 2), (60, 1200, 1), (30, 640, 3), (25, 800, 1), (5, 500, 2)
-    yield from (Stretch(*each) for each in last)
+    yield from (Stretch(*one) for one in last)
 
 
 # --- tests ---------------------------------------------------------------------------------

@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from otelkit import names
+from otelkit import names, slo
 from otelkit.generate.alerts import labels_of
-from otelkit.generate.health import SILENCE, collector_owner, heartbeat_labels, watches_orders
+from otelkit.generate.health import (
+    collector_owner,
+    group_owners,
+    heartbeat_labels,
+    watches_orders,
+)
 from otelkit.generate.proof import ExpectAlert, Series, Test, each, elsewhere
 from otelkit.generate.said import Said, texts
 from otelkit.generate.scope import collected, environment_of, identity, severity_of
 from otelkit.model import BudgetObjective, Objective, QueueLimit, Sla
 
 _INTERVAL: Final = "30s"
+_SILENCE: Final = slo.promql_duration(slo.UNMEASURED)
 _ALIVE: Final = "0x120"
 _STOPS: Final = "0x41 stale"
 """Until 20 minutes and a half."""
@@ -76,7 +82,7 @@ def _missed(sla: Sla, objective: Objective) -> Iterator[tuple[Labels, Labels]]:
         _TOLD,
         Said(
             f"No data for {objective.name}",
-            f"Nothing has been measured for {SILENCE}. Is what it measures being scraped, under "
+            f"Nothing has been measured for {_SILENCE}. Is what it measures being scraped, under "
             "the names and labels of the SLA file?",
             names.DASHBOARD_OVERVIEW,
             f"&var-objective={objective.name}",
@@ -147,7 +153,7 @@ def _collector_stops(sla: Sla) -> Test:
         (
             _tick(sla, "0", "0+30x120"),
             _tick(sla, "0", "1x120", instance="b"),
-            _tick(sla, "1", "0+30x40 1200x4 1350+30x34 2395x20"),
+            _tick(sla, "1", "0+30x40 1200x2 1200+30x2 1410+30x32 2395x20"),
             _source(sla, "rabbitmq", "1x120"),
             *_foreign_collector(sla),
         ),
@@ -183,7 +189,7 @@ def _source_is_lost(sla: Sla) -> Test:
 
 def _groups_stop(sla: Sla, watched: Sequence[str]) -> Test:
     """Every other group stops first, the rest twenty minutes later."""
-    alert = names.ALERT_RULES_NOT_EVALUATING
+    alert, owners = names.ALERT_RULES_NOT_EVALUATING, group_owners(sla)
     first, later = watched[::2], watched[1::2]
     series = [
         one
@@ -193,7 +199,8 @@ def _groups_stop(sla: Sla, watched: Sequence[str]) -> Test:
     ]
 
     def told(minute: int, groups: Sequence[str]) -> ExpectAlert:
-        return ExpectAlert(alert, minute, tuple(_stopped(sla, group, minute) for group in groups))
+        stopped = ((group, owner) for group in groups for owner in owners[group])
+        return ExpectAlert(alert, minute, tuple(_stopped(sla, *one, minute) for one in stopped))
 
     return Test(
         "rules that stand still are told",
@@ -215,16 +222,16 @@ def _heartbeats(sla: Sla, group: str, values: str) -> Iterator[Series]:
     yield from elsewhere(names.RULES_EVALUATED, own, ("system", "environment"), _ALIVE)
 
 
-def _stopped(sla: Sla, group: str, minute: int) -> tuple[Labels, Labels]:
+def _stopped(sla: Sla, group: str, owner: str, minute: int) -> tuple[Labels, Labels]:
     labels = {
         **heartbeat_labels(sla, group),
         "severity": severity_of(sla, names.SEVERITY_PAGE),
-        "owner": sla.objectives[0].owner,
+        "owner": owner,
         **sla.labels,
     }
     said = Said(
         f"Rules of {sla.system} are not being evaluated",
-        f"The group {group} has recorded nothing for {SILENCE}. Its alerts are silent, whatever "
+        f"The group {group} has recorded nothing for {_SILENCE}. Its alerts are silent, whatever "
         "happens.",
         names.DASHBOARD_OVERVIEW,
     )

@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.registry import Collector
 
 from otelkit import names
 
@@ -41,7 +42,7 @@ class ServiceMetrics:
             self.dropped.labels(signal, reason)
         self._registry = registry
         families = (self.operations, self.http, self.messages, self.dropped)
-        self._registered = [family for family in families if self._register(family)]
+        self._registered = [family for family in families if register(registry, family)]
 
     def drop(self, signal: str, reason: str, count: int = 1) -> None:
         """Count telemetry that could not be delivered."""
@@ -52,13 +53,15 @@ class ServiceMetrics:
         while self._registered:
             self._registry.unregister(self._registered.pop())
 
-    def _register(self, family: Histogram | Counter) -> bool:
-        try:
-            self._registry.register(family)
-        except ValueError as error:
-            log.error("a metric is off: %s; the service goes on without it", error)
-            return False
-        return True
+
+def register(registry: CollectorRegistry, family: Collector) -> bool:
+    """Whether the registry has taken it; one that has the name already is said and left alone."""
+    try:
+        registry.register(family)
+    except ValueError as error:
+        log.error("a metric is off: %s; the service goes on without it", error)
+        return False
+    return True
 
 
 def _histogram(metric: names.Metric) -> Histogram:

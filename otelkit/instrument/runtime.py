@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 from weakref import WeakSet
 
@@ -11,8 +13,19 @@ from opentelemetry.trace import Tracer
 
 from otelkit.events import OrderMoved
 from otelkit.instrument.metrics import ServiceMetrics
+from otelkit.instrument.process import ProcessMetrics
+from otelkit.instrument.settings import Settings
 
 log = logging.getLogger("otelkit")
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """What otelkit does inside never raises into the service; a fault of its own is logged."""
+    try:
+        yield
+    except Exception:
+        log.exception("otelkit has failed at its own work; the service goes on")
 
 
 class Events(Protocol):
@@ -32,8 +45,10 @@ class Events(Protocol):
 class Signals(Protocol):
     """What ``init`` has set up, as far as the parts of a process use it."""
 
+    settings: Settings
     tracer: Tracer
     metrics: ServiceMetrics
+    process: ProcessMetrics
 
     @property
     def events(self) -> Events | None:
@@ -50,6 +65,7 @@ class Known(Protocol):
         """Make its series in what ``init`` has set up."""
 
 
+_local: ContextVar[Signals | None] = ContextVar("otelkit_local", default=None)
 _active: Signals | None = None
 _latest: Signals | None = None
 _known: WeakSet[Known] = WeakSet()
@@ -73,13 +89,23 @@ def deactivate(telemetry: Signals) -> None:
 
 
 def active() -> Signals | None:
-    """What this process uses; None before ``init`` and after a shutdown."""
-    return _active
+    """What the running code uses; None before ``init`` and after a shutdown."""
+    return _local.get() or _active
 
 
 def latest() -> Signals | None:
     """What this process uses or has used last; None before ``init``."""
     return _latest
+
+
+@contextmanager
+def using(telemetry: Signals) -> Iterator[None]:
+    """The code inside uses a telemetry of its own, whatever the process has."""
+    token = _local.set(telemetry)
+    try:
+        yield
+    finally:
+        _local.reset(token)
 
 
 def know(something: Known) -> None:

@@ -8,7 +8,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Final
 
-from otelkit.model import Calendar
+from otelkit.model import Calendar, Hours
 from otelkit.spec import quantities as q
 from otelkit.spec.reader import Key, Reader, Table, read_each, suggestion
 
@@ -24,14 +24,16 @@ def calendars(reader: Reader) -> Table[Calendar]:
 
 
 def _calendar(name: str, reader: Reader) -> Calendar | None:
-    fields = reader.fields(("timezone", "hours", "holidays", "closed"), ("timezone", "hours"))
+    keys = ("timezone", "hours", "holidays", "closed", "open")
+    fields = reader.fields(keys, ("timezone", "hours"))
     timezone = fields["timezone"].parse(_timezone) if "timezone" in fields else None
     hours = _hours(fields["hours"]) if "hours" in fields else None
-    holidays = fields["holidays"].parse(_country) if "holidays" in fields else None
+    holidays = fields["holidays"].parse(_holidays) if "holidays" in fields else None
     closed = _closed(fields["closed"]) if "closed" in fields else frozenset()
+    opened = _opened(fields["open"], closed) if "open" in fields else {}
     if timezone is None or hours is None:
         return None
-    return Calendar(name, timezone, hours, holidays, closed)
+    return Calendar(name, timezone, hours, holidays, closed, opened)
 
 
 def _timezone(text: str) -> str:
@@ -44,15 +46,20 @@ def _timezone(text: str) -> str:
     return text
 
 
-def _country(text: str) -> str:
+def _holidays(text: str) -> str:
     import holidays
 
     known = holidays.list_supported_countries()
-    if text not in known:
-        near = suggestion(text, sorted(known))
+    country, dash, part = text.partition("-")
+    if country not in known:
+        near = suggestion(country, sorted(known))
         raise ValueError(
-            f"no holidays are known for {text!r}{near or '; write an ISO code such as DE'}"
+            f"no holidays are known for {country!r}{near or '; write an ISO code such as DE'}"
         )
+    if dash and part not in known[country]:
+        near = suggestion(part, known[country])
+        parts = f"; write one of {', '.join(known[country])}" if known[country] else ""
+        raise ValueError(f"{country} has no part {part!r} with holidays of its own{near or parts}")
     return text
 
 
@@ -61,7 +68,28 @@ def _closed(reader: Reader) -> frozenset[date]:
     return frozenset(day for day in days if day is not None)
 
 
-def _hours(reader: Reader) -> tuple[tuple[tuple[int, int], ...], ...] | None:
+def _opened(reader: Reader, closed: frozenset[date]) -> dict[date, Hours]:
+    """Days with hours of their own, by date."""
+    found = {}
+    for key, value in reader.entries():
+        day = key.parse(q.day)
+        spans = sorted(_intervals(value))
+        if day in closed:
+            key.problem(f"{day} is closed as well; leave it out of one of the two")
+        elif any(start >= end for start, end in spans):
+            value.problem("these hours go over midnight; write the rest under the next date")
+        elif _overlap(spans):
+            value.problem("open hours overlap; write each hour once")
+        elif day is not None and spans:
+            found[day] = tuple(_merged(spans))
+    return found
+
+
+def _overlap(spans: list[tuple[int, int]]) -> bool:
+    return any(one[1] > other[0] for one, other in pairwise(spans))
+
+
+def _hours(reader: Reader) -> tuple[Hours, ...] | None:
     week: Week = [[] for _ in _DAYS]
     told = len(reader.report.problems)
     for key, value in reader.entries():
@@ -73,7 +101,7 @@ def _hours(reader: Reader) -> tuple[tuple[tuple[int, int], ...], ...] | None:
         return None
     for day in week:
         day.sort()
-        if any(one[1] > other[0] for one, other in pairwise(day)):
+        if _overlap(day):
             reader.problem("open hours overlap on a day; write each hour once")
             return None
     if not any(week):

@@ -180,14 +180,17 @@ class Key:
     def problem(self, message: str) -> None:
         self.report.add(self.mark, self.path, message)
 
-    def check(self, convert: Callable[[str], str]) -> bool:
-        """Whether the name is one; ``convert`` raises ``ValueError`` with what is wrong."""
+    def parse(self, convert: Callable[[str], T]) -> T | None:
+        """What the name stands for; ``convert`` raises ``ValueError`` with what is wrong."""
         try:
-            convert(self.name)
+            return convert(self.name)
         except ValueError as error:
             self.problem(str(error))
-            return False
-        return True
+            return None
+
+    def check(self, convert: Callable[[str], str]) -> bool:
+        """Whether the name is one."""
+        return self.parse(convert) is not None
 
 
 class Table(dict[str, T]):

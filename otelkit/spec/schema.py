@@ -68,8 +68,11 @@ def _calendar() -> Schema:
             "timezone": _text() | {"examples": ["Europe/Berlin", "UTC"]},
             "hours": _some(_map(_list(interval), "By weekdays, such as mon-fri or sat,sun.")),
             # YAML of old takes Norway's NO for false.
-            "holidays": _text("ISO code of a country.") | {"type": ["string", "boolean"]},
+            "holidays": _text("ISO code of a country, or of a part such as DE-BY.")
+            | {"type": ["string", "boolean"]},
             "closed": _list(_pattern(_DATE, "2026-12-31")),
+            "open": _map(_list(interval), "Days with hours of their own, by date.")
+            | {"propertyNames": {"pattern": _DATE}},
         },
         required=("timezone", "hours"),
     )

@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import pika
 import pytest
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -25,8 +25,8 @@ from prometheus_client import CollectorRegistry
 import otelkit
 from instrument.otlp import OtlpEndpoint
 from otelkit import names
+from otelkit.instrument import outgoing, runtime
 from otelkit.instrument import pika as pika_instrumentation
-from otelkit.instrument import runtime
 
 Init = Callable[..., otelkit.Telemetry]
 
@@ -37,6 +37,7 @@ def _forget_everything() -> None:
         active.shutdown(0.2)  # what is left at the end of a test interests nobody
     runtime.reset()
     pika_instrumentation.uninstrument_classes()
+    outgoing.uninstrument_classes()
     trace._TRACER_PROVIDER = None
     trace._TRACER_PROVIDER_SET_ONCE = Once()
 
@@ -82,12 +83,18 @@ class Spans(Protocol):
 
 
 @pytest.fixture
-def spans() -> Spans:
-    """The finished spans by name, from a provider that the service has set up before ``init``."""
+def exporter() -> InMemorySpanExporter:
+    """Holds the spans of a provider that the service has set up before ``init``."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(exporter: InMemorySpanExporter) -> Spans:
+    """Its finished spans by name, of several the last."""
     return lambda: {span.name: span for span in exporter.get_finished_spans()}
 
 
@@ -95,6 +102,16 @@ def spans() -> Spans:
 def otlp() -> Iterator[OtlpEndpoint]:
     with OtlpEndpoint() as endpoint:
         yield endpoint
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Outgoing calls of the code inside are those of somebody without otelkit."""
+    token = context.attach(context.set_value(context._SUPPRESS_HTTP_INSTRUMENTATION_KEY, True))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 class Child:

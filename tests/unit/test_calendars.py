@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelkit.calendars import ALWAYS, build
-from otelkit.model import Calendar
+from otelkit.model import Calendar, Hours
 
-ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC")
+ZONES = ("UTC", "Europe/Berlin", *sorted(available_timezones()))
 WORKDAY = ((540, 1080),)
 
 
@@ -29,21 +29,32 @@ def is_open_by_the_clock(calendar: Calendar, at: float) -> bool:
     """What a person with a wall calendar and a watch would say."""
     local = datetime.fromtimestamp(at, ZoneInfo(calendar.timezone))
     minute = local.hour * 60 + local.minute
-    spans = calendar.hours[local.weekday()]
-    return local.date() not in calendar.closed and any(a <= minute < b for a, b in spans)
+    day = local.date()
+    if day in calendar.opened:
+        spans = calendar.opened[day]
+    else:
+        spans = () if day in calendar.closed else calendar.hours[local.weekday()]
+    return any(a <= minute < b for a, b in spans)
+
+
+def _spans(edges: set[int]) -> Hours:
+    ordered = sorted(15 * edge for edge in edges)
+    return tuple(zip(ordered[::2], ordered[1::2], strict=False))
+
+
+DAYS = st.sets(st.integers(0, 96), max_size=6).map(_spans)
+"""Hours of a day in whole quarters, none of them too."""
 
 
 @st.composite
 def calendars(draw: st.DrawFn) -> Calendar:
-    hours = []
-    for _ in range(7):
-        edges = sorted(draw(st.sets(st.integers(0, 96), max_size=6)))
-        pairs = zip(edges[::2], edges[1::2], strict=False)
-        hours.append(tuple((15 * start, 15 * end) for start, end in pairs))
+    hours = [draw(DAYS) for _ in range(7)]
     if not any(hours):
         hours[2] = WORKDAY
-    closed = draw(st.frozensets(st.dates(date(2026, 1, 1), date(2026, 12, 31)), max_size=20))
-    return Calendar("c", draw(st.sampled_from(ZONES)), tuple(hours), None, closed)
+    dates = st.dates(date(2026, 1, 1), date(2026, 12, 31))
+    closed = draw(st.frozensets(dates, max_size=20))
+    opened = draw(st.dictionaries(dates, DAYS, max_size=20))
+    return Calendar("c", draw(st.sampled_from(ZONES)), tuple(hours), None, closed, opened)
 
 
 YEAR_START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
@@ -65,7 +76,16 @@ def test_a_longer_allowance_never_ends_sooner(
     assert time.add(at, short) <= time.add(at, long)
 
 
-@settings(max_examples=40, deadline=None)
+@given(calendars(), INSTANTS)
+def test_what_is_not_open_opens_next_after_no_open_time(calendar: Calendar, at: float) -> None:
+    time = build(calendar)
+    opens = time.next_open(at)
+    assert time.is_open(opens)
+    assert time.elapsed(at, opens) == 0
+    assert (opens == at) == time.is_open(at)
+
+
+@settings(max_examples=40)
 @given(calendars(), INSTANTS, st.integers(1, 5 * 24 * 60))
 def test_elapsed_equals_a_walk_minute_by_minute(calendar: Calendar, at: float, n: int) -> None:
     walked = 60 * sum(is_open_by_the_clock(calendar, at + 60 * i) for i in range(n))
@@ -84,6 +104,19 @@ def test_holidays_and_closed_days_are_not_counted() -> None:
     time = build(weekdays("Europe/Berlin", holidays="DE", closed=frozenset({date(2026, 12, 28)})))
     start = unix("2026-12-24T17:00", "Europe/Berlin")  # then Christmas, a weekend, a closed Monday
     assert time.add(start, 2 * 3600) == unix("2026-12-29T10:00", "Europe/Berlin")
+
+
+def test_a_part_of_a_country_has_holidays_of_its_own() -> None:
+    epiphany = unix("2026-01-06T12:00", "Europe/Berlin")
+    assert not build(weekdays("Europe/Berlin", holidays="DE-BY")).is_open(epiphany)
+    assert build(weekdays("Europe/Berlin", holidays="DE-BE")).is_open(epiphany)
+
+
+def test_a_day_with_hours_of_its_own_opens_whatever_day_it_is() -> None:
+    christmas = {date(2026, 12, 25): ((600, 720),)}
+    time = build(weekdays("Europe/Berlin", holidays="DE", opened=christmas))
+    start = unix("2026-12-24T17:00", "Europe/Berlin")
+    assert time.add(start, 2 * 3600) == unix("2026-12-25T11:00", "Europe/Berlin")
 
 
 @pytest.mark.parametrize(

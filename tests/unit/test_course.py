@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -27,7 +28,7 @@ def stretches(draw: st.DrawFn) -> Stretch:
     return Stretch(draw(st.integers(1, 200)), total, min(bad, total))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     target=st.sampled_from(["0.8", "0.9", "0.95", "0.99", "0.995", "0.999", "0.9999"]),
     days=st.sampled_from([7, 28, 30, 90]),
@@ -67,6 +68,10 @@ def test_a_course_alerts_in_the_minutes_of_the_simulator(
         least,
     )
     minutes = [(int(s.total - s.bad), int(s.bad)) for s in traffic for _ in range(s.minutes)]
-    expected = simulator.firing(promise, minutes)
+    surely, perhaps = (
+        simulator.firing(replace(promise, slack=slack), minutes) for slack in (1e-9, -1e-9)
+    )
     for severity in (names.SEVERITY_PAGE, names.SEVERITY_TICKET):
-        assert tuple(sorted(reckoned.firing(severity))) == expected[severity].minutes, severity
+        alerting = reckoned.firing(severity)
+        assert set(surely[severity].minutes) <= alerting, severity
+        assert alerting <= set(perhaps[severity].minutes), severity

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelkit import events, names, spec
@@ -42,8 +42,8 @@ LATEST = START + 1000
 class Collector:
     """An engine with its store in a folder, and ways to feed it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.sla = spec.loads(SLA, "sla.yaml")
+    def __init__(self, folder: Path, sla: str = SLA) -> None:
+        self.sla = spec.loads(sla, "sla.yaml")
         self.store = SqliteStore(folder / "orders.db")
         self.overdue: list[Overdue] = []
         self.engine = Engine(self.sla, self.store, self.overdue.append)
@@ -134,6 +134,26 @@ def test_what_the_next_event_of_a_batch_meets_is_never_a_breach(collector: Colle
     assert collector.overdue == []
 
 
+def test_waiting_for_the_order_and_for_opening_hours_are_told_apart(tmp_path: Path) -> None:
+    calendar = 'calendars: {shop: {timezone: UTC, hours: {mon-fri: "09:00-17:00"}}}\nprocesses:'
+    sla = SLA.replace("processes:", calendar).replace(
+        "stage: making", "stage: making\n    calendar: shop"
+    )
+    friday, opens = START, START + 3600
+    with closing(Collector(tmp_path, sla)) as collector:
+        collector.feed(
+            moved(0, "making"), moved(0, "making", order="A-2"), moved(1, "waiting", order="A-2")
+        )
+
+        def told(order: str, now: float) -> list[tuple[str, float | None]]:
+            (story,) = collector.orders.find(order, now)
+            return [(story.standing(run), story.closed_until(run)) for run in story.state.runs]
+
+        assert told("A-1", friday + 10) == [("running", opens), ("running", None)]
+        assert told("A-1", opens)[0] == ("running", None)
+        assert told("A-2", friday + 10) == [("paused", None), ("paused", None)]
+
+
 def test_an_order_is_found_by_the_name_of_another_system(collector: Collector) -> None:
     collector.feed(moved(0, "making", aliases={"mes": "W-77"}))
     assert collector.state("W-77").order_id == "A-1"
@@ -164,6 +184,7 @@ def test_nothing_wrong_stops_a_batch_and_all_of_it_can_be_read(collector: Collec
 # --- any arrival ---------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(STORIES, min_size=1, max_size=4), st.randoms(use_true_random=False), st.data())
 def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
     stories: list[Story], luck: random.Random, data: st.DataObject

@@ -7,6 +7,7 @@ from otelkit.generate.dashboards.flow import flow
 from otelkit.generate.dashboards.journey import journey
 from otelkit.generate.dashboards.overview import overview
 from otelkit.generate.dashboards.panels import Json
+from otelkit.generate.dashboards.service import services
 from otelkit.generate.scope import dashboard_name
 from otelkit.model import Sla
 
@@ -20,4 +21,5 @@ def dashboards(sla: Sla) -> dict[str, Json]:
     if sla.processes:
         found[names.DASHBOARD_FLOW] = flow(sla)
         found[names.DASHBOARD_JOURNEY] = journey(sla)
+    found |= services(sla)
     return {f"{dashboard_name(sla, name)}.json": dashboard for name, dashboard in found.items()}

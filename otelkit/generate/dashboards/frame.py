@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,6 +120,23 @@ def choice(name: str, label: str, values: Sequence[str]) -> Json:
         "multi": True,
         "hide": 0,
         "skipUrlSync": False,
+    }
+
+
+def one_of(name: str, label: str, values: Mapping[str, str]) -> Json:
+    """One of the values by the name that people know it by; the first one at first."""
+    options = [
+        {"selected": number == 0, "text": text, "value": value}
+        for number, (text, value) in enumerate(values.items())
+    ]
+    return choice(name, label, ()) | {
+        "query": ",".join(
+            f"{text} : {value}".replace(",", r"\,") for text, value in values.items()
+        ),
+        "current": options[0],
+        "options": options,
+        "includeAll": False,
+        "multi": False,
     }
 
 
