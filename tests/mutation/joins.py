@@ -25,6 +25,8 @@ def fixes(node: Node, label: str) -> bool:
                 for listed in node.listed
                 for name, sign, _ in listed.items
             )
+        case "call" if node.signs[0].text in ("absent", "absent_over_time"):
+            return fixes(node.children[0], label)  # what it yields bears the labels asked for
         case "binary":
             left, right = (fixes(side, label) for side in node.children)
             match node.signs[0].text:
