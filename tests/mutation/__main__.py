@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 
+from mutation import spared
 from mutation.mutants import mutants
 from mutation.proving import Verdict, judge
 from mutation.shop import subjects
@@ -20,11 +21,14 @@ def main() -> None:
     parser.add_argument("--file", action="append", help="a rule file's name in the middle; all")
     parser.add_argument("--match", default="", help="only mutants told with this text in them")
     parser.add_argument("--nth", type=int, default=1, help="only every nth mutant")
+    parser.add_argument("--spared", action="store_true", help="only those that none has to kill")
     parser.add_argument("--list", action="store_true", help="tell the mutants, run nothing")
     given = parser.parse_args()
     chosen_files = {n: s for n, s in subjects().items() if not given.file or n in given.file}
     everyone = [mutant for one in chosen_files.values() for mutant in mutants(one.rules)]
-    chosen = [m for m in everyone if given.match in str(m)][:: given.nth]
+    entries = spared.read()
+    chosen = [m for m in everyone if given.match in str(m)]
+    chosen = [m for m in chosen if spared.spares(entries, m) == given.spared][:: given.nth]
     if given.list:
         print(*chosen, sep="\n")  # noqa: T201
     else:

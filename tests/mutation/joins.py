@@ -25,19 +25,23 @@ def fixes(node: Node, label: str) -> bool:
                 for listed in node.listed
                 for name, sign, _ in listed.items
             )
+        case "call" if node.signs[0].text in ("absent", "absent_over_time"):
+            return fixes(node.children[0], label)  # what it yields bears the labels asked for
         case "binary":
             left, right = (fixes(side, label) for side in node.children)
-            match node.signs[0].text:
-                case "or":
-                    return left and right
-                case "unless":
-                    return left
-                case _ if node.listed:
-                    return left and node.signs[0].text == "and"
-                case _:
-                    return left or right
+            return _joined(node, left, right)
         case _:
             return _keeps(node, label) and any(fixes(child, label) for child in node.children)
+
+
+def _joined(node: Node, left: bool, right: bool) -> bool:
+    """Whether a join fixes a label, given which of its sides do."""
+    sign = node.signs[0].text
+    if sign == "or":
+        return left and right
+    if sign == "unless" or (sign == "and" and node.listed):
+        return left
+    return not node.listed and (left or right)
 
 
 def is_doubled(path: Sequence[Node], label: str) -> bool:
