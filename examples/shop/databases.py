@@ -99,13 +99,13 @@ class MariaDB(Server):
     """A MariaDB on an empty data folder."""
 
     name = "MariaDB"
-    package = "mariadb-server"
+    package = "mariadb-server-core"
+    client_package = "mariadb-client-core"
 
     def __init__(self, folder: Path, pause: Pause = time.sleep) -> None:
         super().__init__(folder, pause)
         self._install = find_program("mariadb-install-db", self.package)
-        self._client = find_program("mariadb", self.package)
-        self._admin = find_program("mariadb-admin", self.package)
+        self._client = find_program("mariadb", self.client_package)
         program = find_program("mariadbd", self.package)
         self.port = free_port()
         first = self.folder / "first.sql"
@@ -135,7 +135,7 @@ class MariaDB(Server):
         return self._process
 
     def is_ready(self) -> bool:
-        return _succeeds([self._admin, *self._connection(), "ping"])
+        return _succeeds([self._client, *self._connection(), "-e", "SELECT 1"])
 
     def launch(self) -> None:
         if not (self.folder / "data").exists():
