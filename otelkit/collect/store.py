@@ -75,6 +75,16 @@ class DeadLetter:
     arrived: float
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody knows that the order of this number is late. Instants are Unix seconds."""
+
+    number: int
+    until: float
+    reason: str
+    given: float
+
+
 class Store:
     """What the engine keeps, in a database. Not for threads: the engine holds a lock.
 
@@ -286,6 +296,17 @@ class Store:
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),
         )
+
+    # --- acknowledgements ------------------------------------------------------------------
+
+    def acknowledged(self) -> list[Acknowledgement]:
+        """All of them, also those that have run out."""
+        return [Acknowledgement(*row) for row in self._db.rows("SELECT * FROM acks")]
+
+    def acknowledge(self, gone: Iterable[int], fresh: Iterable[Acknowledgement]) -> None:
+        """Forget the acknowledgements of some orders, and keep those of others."""
+        self._db.each("DELETE FROM acks WHERE num = ?", [(number,) for number in gone])
+        self._db.load("acks", [(a.number, a.until, a.reason, a.given) for a in fresh])
 
     # --- what is no order ------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from otelkit.collect import standing as gauges
 from otelkit.collect.batch import Overdue, Received
 from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
-from otelkit.collect.orders import Orders
+from otelkit.collect.orders import LateOrder, Orders
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
@@ -302,7 +302,7 @@ def test_pages_of_late_orders_hold_each_once_in_the_order_of_their_deadlines(
     whole = collector.orders.late("overdue", objective="making", limit=500)
     assert len(whole) == 60
     assert [late.alarm for late in whole] == sorted(late.alarm for late in whole)
-    paged = []
+    paged: list[LateOrder] = []
     page = collector.orders.late("overdue", objective="making", limit=7)
     while page:
         paged += page
