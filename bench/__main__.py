@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Final
 
-from bench import collect, evaluation, generation, startup
+from bench import calls, collect, evaluation, generation, startup
 from bench.figure import Figure
 
 BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
     "startup": startup.measure,
     "generation": generation.measure,
     "evaluation": evaluation.measure,
+    "calls": calls.measure,
     "collect": collect.measure,
 }
 
@@ -33,6 +35,8 @@ def main() -> None:
     unknown = set(given.names) - set(BENCHES)
     if unknown:
         parser.error(f"no bench is called {', '.join(sorted(unknown))}")
+    # As by Ctrl-C: what a bench has started ends with it.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     failed = False
     for name in given.names or BENCHES:
         bench = partial(collect.measure, given.sizes) if name == "collect" else BENCHES[name]

@@ -14,7 +14,7 @@ from typing import Final
 import yaml
 
 from otelkit import names, spec
-from otelkit.generate import files
+from queries import rule_texts
 from simulator import PAGE, TICKET, Minute
 
 SEVERITIES: Final = (PAGE, TICKET)
@@ -200,12 +200,11 @@ def measure(scenario: Scenario, promtool: str) -> dict[tuple[str, str], Measured
 
 
 def _write_rules(scenario: Scenario, folder: Path) -> Iterator[str]:
-    made = files.files(spec.loads(sla_text(scenario), "sla.yaml"), "sla.yaml")
-    rules = {Path(path).name: text for path, text in made.items() if path.startswith(files.RULES)}
-    rules = {name: text for name, text in rules.items() if "health" not in name}
-    for name, text in {**rules, "classic.rules.yml": classic(scenario)}.items():
-        (folder / name).write_text(text)
-        yield name
+    made = rule_texts(spec.loads(sla_text(scenario), "sla.yaml"))
+    for name, text in {**made, "classic.rules.yml": classic(scenario)}.items():
+        if "health" not in name:
+            (folder / name).write_text(text)
+            yield name
 
 
 def _queries(alert: str, severity: str, length: int) -> dict[str, str]:

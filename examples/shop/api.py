@@ -36,7 +36,7 @@ class Order(NewOrder):
 def create_app(outbox: Outbox) -> FastAPI:
     """The API. Its orders live in memory: where they are by now, the collector knows."""
     app = FastAPI(title="Shop")
-    app.add_middleware(otelkit.ASGIMiddleware)
+    app.add_middleware(otelkit.ASGIMiddleware, order_parameter="order_id")
     checkouts = Counter("shop_checkouts", "Orders by what became of them.", ["outcome"])
     accepted, refused = checkouts.labels("accepted"), checkouts.labels("refused")
     orders: dict[str, Order] = {}

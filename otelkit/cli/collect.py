@@ -65,6 +65,7 @@ def collect(
 def _logging_as_services_do() -> Iterator[None]:
     """JSON lines, and records over OTLP where the environment names an endpoint."""
     from otelkit.instrument import logs
+    from otelkit.instrument.settings import Settings
 
     root = logging.getLogger()
     root.setLevel(logging.INFO)
@@ -73,7 +74,7 @@ def _logging_as_services_do() -> Iterator[None]:
     if not endpoint:
         yield
         return
-    provider = logs.provider(names.COLLECTOR_SERVICE, endpoint)
+    provider = logs.provider(Settings(service=names.COLLECTOR_SERVICE, endpoint=endpoint))
     root.addHandler(logs.OtlpHandler(provider))
     try:
         yield

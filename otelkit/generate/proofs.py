@@ -15,7 +15,12 @@ from typing import Final
 from otelkit import names
 from otelkit.generate import burns
 from otelkit.generate.alerts import labels_of
-from otelkit.generate.health import collector_owner, heartbeat_labels, watches_orders
+from otelkit.generate.health import (
+    collector_owner,
+    group_owners,
+    heartbeat_labels,
+    watches_orders,
+)
 from otelkit.generate.proof import Expect, Series, Test, each, fires, silent
 from otelkit.generate.said import Said, in_words, told
 from otelkit.generate.scope import collected, environment_of, identity, severity_of
@@ -161,7 +166,8 @@ def health(sla: Sla, watched: Sequence[str]) -> Iterator[Test]:
         yield _collector_is_missing(sla)
         yield _collector_stops(sla)
         yield _source_is_lost(sla)
-    yield from (_group_stops(sla, group) for group in watched)
+    owners = group_owners(sla)
+    yield from (_group_stops(sla, group, owner) for group in watched for owner in owners[group])
 
 
 def _no_data(sla: Sla, objective: Objective) -> Test:
@@ -238,15 +244,15 @@ def _source_is_lost(sla: Sla) -> Test:
     )
 
 
-def _group_stops(sla: Sla, group: str) -> Test:
+def _group_stops(sla: Sla, group: str, owner: str) -> Test:
     labels = {
         **heartbeat_labels(sla, group),
         "severity": severity_of(sla, names.SEVERITY_PAGE),
-        "owner": sla.objectives[0].owner,
+        "owner": owner,
         **sla.labels,
     }
     return Test(
-        f"{group}: rules that stand still are told",
+        f"{group}: rules that stand still are told to {owner}",
         (Series(names.RULES_EVALUATED, heartbeat_labels(sla, group), "0+60x20 stale _x40"),),
         _told_once(names.ALERT_RULES_NOT_EVALUATING, labels, 20, 40),
     )

@@ -17,6 +17,7 @@ from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExp
 
 from otelkit.instrument.context import in_hand
 from otelkit.instrument.publisher import PUBLISHER
+from otelkit.instrument.settings import Settings
 from otelkit.instrument.traces import Drop, resource
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -85,7 +86,7 @@ def not_of_publishing(record: logging.LogRecord) -> bool:
     return not (record.threadName == PUBLISHER and record.name.partition(".")[0] == "pika")
 
 
-def provider(service: str, endpoint: str, drop: Drop = lambda _: None) -> LoggerProvider:
+def provider(settings: Settings, drop: Drop = lambda _: None) -> LoggerProvider:
     """A logger provider that exports over OTLP; to be shut down by whoever made it.
 
     ``drop`` hears of records that were not delivered.
@@ -99,8 +100,14 @@ def provider(service: str, endpoint: str, drop: Drop = lambda _: None) -> Logger
                 drop(len(batch))
             return result
 
-    made = LoggerProvider(resource=resource(service), shutdown_on_exit=False)
-    exporter = Exporter(endpoint=f"{endpoint.rstrip('/')}/v1/logs")
+    made = LoggerProvider(
+        resource=resource(settings.service, settings.resource), shutdown_on_exit=False
+    )
+    exporter = Exporter(
+        endpoint=f"{(settings.endpoint or '').rstrip('/')}/v1/logs",
+        headers=dict(settings.headers),
+        timeout=settings.timeout,
+    )
     made.add_log_record_processor(BatchLogRecordProcessor(exporter))
     return made
 

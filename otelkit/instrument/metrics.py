@@ -36,12 +36,14 @@ class ServiceMetrics:
         self.operations = _histogram(names.OPERATION_DURATION)
         self.http = _histogram(names.HTTP_SERVER_DURATION)
         self.messages = _histogram(names.MESSAGING_PROCESS_DURATION)
-        dropped = names.TELEMETRY_DROPPED
-        self.dropped = Counter(dropped.name, dropped.help, dropped.labels, registry=None)
+        self.sent = _counter(names.MESSAGING_SENT)
+        self.consumed = _counter(names.MESSAGING_CONSUMED)
+        self.dropped = _counter(names.TELEMETRY_DROPPED)
         for signal, reason in _DROPS:
             self.dropped.labels(signal, reason)
         self._registry = registry
-        families = (self.operations, self.http, self.messages, self.dropped)
+        durations = (self.operations, self.http, self.messages)
+        families = (*durations, self.sent, self.consumed, self.dropped)
         self._registered = [family for family in families if register(registry, family)]
 
     def drop(self, signal: str, reason: str, count: int = 1) -> None:
@@ -62,6 +64,10 @@ def register(registry: CollectorRegistry, family: Collector) -> bool:
         log.error("a metric is off: %s; the service goes on without it", error)
         return False
     return True
+
+
+def _counter(metric: names.Metric) -> Counter:
+    return Counter(metric.name, metric.help, metric.labels, registry=None)
 
 
 def _histogram(metric: names.Metric) -> Histogram:

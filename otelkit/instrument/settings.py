@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 T = TypeVar("T")
 DEFAULT_SPOOL_LIMIT: Final = 100_000
 """Events: a day without a broker at one event a second, some 40 MB."""
+DEFAULT_TIMEOUT: Final = 10.0
+"""Seconds for one export: what OpenTelemetry's own exporters take."""
+_PROTOCOL: Final = "http/protobuf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,16 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     endpoint: str | None = None
     """OTLP over HTTP, for spans and logs; without the path ``/v1/traces``."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with each export, for an endpoint that asks who we are."""
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds that one export may take."""
+    resource: Mapping[str, str] = field(default_factory=dict)
+    """Attributes of the process on all that it emits, such as ``deployment.environment.name``."""
+    propagate_to: tuple[str, ...] = ()
+    """Hosts to which the order goes along with a request; ``*.example.com`` are all below one."""
+    instrument: tuple[str, ...] = ()
+    """Libraries whose ``opentelemetry-instrumentation-*`` package shall be used; or ``all``."""
     spool: Path | None = None
     """Folder of the spool; None is a folder of the service's own in the user's state folder."""
     spool_limit: int = DEFAULT_SPOOL_LIMIT
@@ -63,6 +76,8 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
     events = check("events", _events_address, given.events)
     endpoint = check("endpoint", _http_address, given.endpoint)
 
+    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", _PROTOCOL) != _PROTOCOL:
+        problems.append(f"OTEL_EXPORTER_OTLP_PROTOCOL has no effect: otelkit speaks {_PROTOCOL}")
     settings = Settings(
         service=read("OTEL_SERVICE_NAME", str, given.service),
         events=read("OTELKIT_EVENTS", _events_address, events),
@@ -70,6 +85,11 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
         metrics_port=read("OTELKIT_METRICS_PORT", _port, given.metrics_port),
         metrics_host=read("OTELKIT_METRICS_HOST", str, given.metrics_host),
         endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", _http_address, endpoint),
+        headers={**given.headers, **read("OTEL_EXPORTER_OTLP_HEADERS", _pairs, {})},
+        timeout=read("OTEL_EXPORTER_OTLP_TIMEOUT", _seconds, given.timeout),
+        resource={**given.resource, **read("OTEL_RESOURCE_ATTRIBUTES", _pairs, {})},
+        propagate_to=read("OTELKIT_PROPAGATE_TO", _names, given.propagate_to),
+        instrument=read("OTELKIT_INSTRUMENT", _names, given.instrument),
         spool=read("OTELKIT_SPOOL", Path, given.spool),
         spool_limit=read("OTELKIT_SPOOL_LIMIT", _limit, given.spool_limit),
         fsync=read("OTELKIT_FSYNC", _boolean, given.fsync),
@@ -124,6 +144,28 @@ def _port(text: str) -> int:
     if port is None or port > 65535:
         raise ValueError(f"write a port from 0 to 65535, not {text!r}")
     return port
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text) if text.replace(".", "", 1).isdecimal() and text.isascii() else 0.0
+    if not seconds:
+        raise ValueError(f"write seconds above 0, not {text!r}")
+    return seconds
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def _pairs(text: str) -> dict[str, str]:
+    found = {}
+    for pair in _names(text):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not (name and equals):
+            # What was given may hold a token, so it is not repeated.
+            raise ValueError("write name=value, and commas between several")
+        found[unquote(name)] = unquote(value)
+    return found
 
 
 def _limit(text: str) -> int:

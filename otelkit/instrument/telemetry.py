@@ -1,4 +1,4 @@
-"""``init`` and what it sets up: spans, metrics, logs and order events of one process."""
+"""What ``init`` sets up: spans, metrics, logs and order events of one process."""
 
 from __future__ import annotations
 
@@ -9,27 +9,23 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
-from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
 from wsgiref.simple_server import WSGIServer
 
 from opentelemetry import trace
-from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import CollectorRegistry, start_http_server
 
 from otelkit.errors import OtelkitError
-from otelkit.instrument import logs, pika, runtime, traces
+from otelkit.instrument import instrumentors, logs, outgoing, pika, runtime, traces
 from otelkit.instrument.destinations import destination
 from otelkit.instrument.metrics import EXPORT_FAILED, LOGS, SPANS, ServiceMetrics
 from otelkit.instrument.orders import EventLog
 from otelkit.instrument.process import ProcessMetrics
 from otelkit.instrument.publisher import Publisher
-from otelkit.instrument.settings import (
-    DEFAULT_SPOOL_LIMIT,
-    Settings,
-    from_environment,
-    spool_folder,
-)
+from otelkit.instrument.settings import Settings, spool_folder
 from otelkit.instrument.spool import Spool
 
 log = logging.getLogger("otelkit")
@@ -39,28 +35,43 @@ SHUTDOWN_SECONDS: Final = 3.0
 SCOPE: Final = "otelkit"
 Close = Callable[[float], bool]
 """Ends a part within so many seconds; whether it has delivered everything."""
+Parts = tuple[Callable[["Telemetry"], object], ...]
 
 
 class Telemetry:
-    """All that one process emits. Made by :func:`init`; nothing of it raises into the service."""
+    """All that one process emits. Nothing of it raises into the service.
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry = REGISTRY) -> None:
+    As a context manager, the code of its block uses it, and its end shuts it down.
+    """
+
+    def __init__(self, settings: Settings, registry: CollectorRegistry, parts: Parts) -> None:
         self.settings = settings
         self.metrics_port: int | None = None
         """The port of ``/metrics`` once it is served."""
         self.events: EventLog | None = None
+        self.provider: Any = trace.NoOpTracerProvider()
+        """Makes the tracers: the SDK's provider, unless the service has set up another make."""
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self.metrics = ServiceMetrics(registry)
-        self.process = ProcessMetrics(registry)
+        self.process: ProcessMetrics | None = None
         self._registry = registry
         self._server: WSGIServer | None = None
         self._closers: list[Close] = []
         self._handlers: list[logging.Handler] = []
+        self._in_use = ExitStack()
         self._lost = 0
         self._delivered = True
         if not settings.disabled:
-            for part in _PARTS:
+            for part in parts:
                 _attempt(self, part)
+
+    def __enter__(self) -> Self:
+        self._in_use.enter_context(runtime.using(self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._in_use.close()
+        self.shutdown()
 
     def shutdown(self, timeout: float = SHUTDOWN_SECONDS) -> bool:
         """Deliver what is queued and stop, within ``timeout`` seconds in all.
@@ -78,7 +89,8 @@ class Telemetry:
         for handler in self._handlers:
             logging.getLogger().removeHandler(handler)
         self.metrics.close()
-        self.process.close()
+        if self.process is not None:
+            self.process.close()
         return self._delivered
 
     def before_fork(self) -> None:
@@ -91,7 +103,8 @@ class Telemetry:
 
     def after_fork_in_child(self) -> None:
         """Threads of the parent do not exist here, and its port is not ours to keep."""
-        self.process.after_fork_in_child()
+        if self.process is not None:
+            self.process.after_fork_in_child()
         if self.events is not None:
             self.events.after_fork_in_child()
         if self._server is not None:
@@ -104,9 +117,7 @@ class Telemetry:
             self._add_handler(logs.json_handler(self.settings.service))
             root.setLevel(min(root.level, logging.INFO))
         if self.settings.endpoint is not None:
-            provider = logs.provider(
-                self.settings.service, self.settings.endpoint, self._dropping(LOGS)
-            )
+            provider = logs.provider(self.settings, self._dropping(LOGS))
             self._add_handler(logs.OtlpHandler(provider))
             self._closers.append(lambda _: _done(provider.shutdown))
 
@@ -115,12 +126,31 @@ class Telemetry:
         logging.getLogger().addHandler(handler)
         self._handlers.append(handler)
 
+    def _start_process(self) -> None:
+        self.process = ProcessMetrics(self._registry)
+
     def _start_traces(self) -> None:
+        adopted = traces.adopt()
+        if adopted is None:
+            traces.stand(self._own_traces())
+        else:
+            self._trace_with(adopted)
+
+    def _own_traces(self) -> TracerProvider:
+        ours = traces.provider(self.settings, self._dropping(SPANS))
+        self._closers.append(lambda _: _done(lambda: traces.retire(ours)))
+        self._trace_with(ours)
+        return ours
+
+    def _trace_with(self, provider: trace.TracerProvider) -> None:
+        self.provider = provider
+        self.tracer = provider.get_tracer(SCOPE)
+
+    def _start_instrumentation(self) -> None:
         pika.instrument_classes()
-        ours = traces.provider(self.settings.service, self.settings.endpoint, self._dropping(SPANS))
-        if ours is not None:
-            self._closers.append(lambda _: _done(ours.shutdown))
-        self.tracer = trace.get_tracer(SCOPE)
+        outgoing.instrument_classes()
+        self._closers.append(lambda _: _done(outgoing.uninstrument_classes))
+        self._closers.append(instrumentors.instrument(self.settings.instrument))
 
     def _start_metrics(self) -> None:
         port = self.settings.metrics_port
@@ -163,80 +193,31 @@ class Telemetry:
         return drop
 
 
-def init(
-    *,
-    service: str,
-    events: str | None = None,
-    events_token: str | None = None,
-    metrics_port: int | None = None,
-    metrics_host: str = "127.0.0.1",
-    endpoint: str | None = None,
-    spool: str | os.PathLike[str] | None = None,
-    spool_limit: int = DEFAULT_SPOOL_LIMIT,
-    fsync: bool = False,
-    logs: bool = True,
-    registry: CollectorRegistry = REGISTRY,
-) -> Telemetry:
-    """Set up the telemetry of this process; call it once, at start.
-
-    :param service: its name, on spans, log lines and order events (``OTEL_SERVICE_NAME``).
-    :param events: where order events go, ``amqp://...`` or the collector's ``http://...``
-        (``OTELKIT_EVENTS``); with ``events_token`` where it asks for one.
-    :param metrics_port: serves ``/metrics`` on ``metrics_host``; 0 takes a free port.
-    :param endpoint: OTLP over HTTP for spans and logs (``OTEL_EXPORTER_OTLP_ENDPOINT``).
-    :param spool: folder in which events wait for delivery; ``spool_limit`` of them at most,
-        ``fsync`` to have them survive a loss of power.
-    :param logs: write the root logger's records to standard output as JSON lines.
-
-    The environment variables in brackets, and ``OTELKIT_`` plus the name of any other argument,
-    override the arguments. ``OTEL_SDK_DISABLED=true`` switches everything off. What cannot be set
-    up is logged in a sentence and left out; a second call returns what the first one made.
-    """
-    existing = runtime.active()
-    if isinstance(existing, Telemetry):
-        log.warning("otelkit.init was called before; this call has no effect")
-        return existing
-    given = Settings(
-        service=service,
-        events=events,
-        events_token=events_token,
-        metrics_port=metrics_port,
-        metrics_host=metrics_host,
-        endpoint=endpoint,
-        spool=None if spool is None else Path(spool),
-        spool_limit=spool_limit,
-        fsync=fsync,
-        logs=logs,
-    )
-    settings, problems = from_environment(given, os.environ)
-    if settings.disabled:
-        runtime.switch_off()
-        return Telemetry(settings, CollectorRegistry())
-    telemetry = Telemetry(settings, registry)
-    for problem in problems:
-        log.error("%s", problem)
-    runtime.activate(telemetry)
-    atexit.register(telemetry.shutdown)
-    _follow_forks()
-    return telemetry
-
-
-_PARTS: Final[tuple[Callable[[Telemetry], None], ...]] = (
+PROCESS: Final[Parts] = (
+    Telemetry._start_process,
     Telemetry._start_logs,
     Telemetry._start_traces,
+    Telemetry._start_instrumentation,
     Telemetry._start_metrics,
     Telemetry._start_events,
 )
+"""The parts of what a process has: some are the whole interpreter's."""
+LOCAL: Final[Parts] = (
+    Telemetry._own_traces,
+    Telemetry._start_metrics,
+    Telemetry._start_events,
+)
+"""Those that touch nothing outside."""
 
 
-def _attempt(telemetry: Telemetry, part: Callable[[Telemetry], None]) -> None:
+def _attempt(telemetry: Telemetry, part: Callable[[Telemetry], object]) -> None:
     """Set up one part; whatever happens, the service goes on without it."""
     try:
         part(telemetry)
     except OtelkitError as error:
         log.error("%s", error)
     except Exception as error:
-        name = part.__name__.removeprefix("_start_")
+        name = part.__name__.removeprefix("_start_").removeprefix("_own_")
         log.error("%s are off: %s; the service goes on without them", name, error)
 
 
@@ -262,7 +243,7 @@ def _done(shutdown: Callable[[], object]) -> bool:
 
 
 @cache
-def _follow_forks() -> None:
+def follow_forks() -> None:
     """Once a process: hooks cannot be taken back."""
 
     def tell(step: Callable[[Telemetry], None]) -> Callable[[], None]:

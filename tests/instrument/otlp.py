@@ -28,6 +28,8 @@ class OtlpEndpoint:
     hung: bool = False
     spans: list[tuple[Attributes, Span]] = field(default_factory=list)
     logs: list[tuple[Attributes, LogRecord]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Of each request, names in lower case."""
     asked: threading.Event = field(default_factory=threading.Event)
     """Set once a request has come in."""
 
@@ -38,6 +40,7 @@ class OtlpEndpoint:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                endpoint.headers.append({k.lower(): v for k, v in self.headers.items()})
                 endpoint.asked.set()
                 if endpoint.hung:
                     endpoint._released.wait()
