@@ -230,6 +230,13 @@ COLLECTOR_TICK: Final = Metric(
     "When the shard last looked for deadlines that have passed.",
     "collector",
 )
+COLLECTOR_DRIFT: Final = Metric(
+    "otelkit_collector_drift",
+    "gauge",
+    ("system",),
+    "By how much counts were wrong when the collector last counted all orders; it mends them.",
+    "collector",
+)
 SOURCE_UP: Final = Metric(
     "otelkit_source_up",
     "gauge",

@@ -17,6 +17,7 @@ except ImportError:  # a service may have installed otelkit alone
 
 from otelkit.cli import (
     backtest,
+    backup,
     check,
     collect,
     diff,
@@ -51,6 +52,7 @@ app.command("diff", epilog=diff.EXAMPLE)(diff.diff)
 app.command("backtest", epilog=backtest.EXAMPLE)(backtest.backtest)
 app.command("gate", epilog=gate.EXAMPLE)(gate.gate)
 app.command("collect", epilog=collect.EXAMPLE)(collect.collect)
+app.command("backup", epilog=backup.EXAMPLE)(backup.backup)
 app.command("order", epilog=order.EXAMPLE)(order.order)
 app.add_typer(orders.app, name="orders")
 app.add_typer(import_.app, name="import")

@@ -30,13 +30,18 @@ Token = Annotated[
 
 
 def ask(
-    address: str, token: str | None, path: str, params: Mapping[str, str] | None = None
+    address: str,
+    token: str | None,
+    path: str,
+    params: Mapping[str, str] | None = None,
+    *,
+    method: str = "GET",
 ) -> dict[str, Any] | None:
     """What the collector answers; None where it knows of nothing there.
 
     Raises :class:`UnavailableError` if nobody answers, :class:`ConfigError` if it refuses.
     """
-    return _answer(address, *_request(address, token, "GET", path, params=params))
+    return _answer(address, *_request(address, token, method, path, params=params))
 
 
 def send(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from otelkit.cli import load
+from otelkit.cli import erase, load
 from otelkit.cli.client import DEFAULT, Address, Token, ask, send
 from otelkit.cli.moment import local, moment
 from otelkit.cli.output import UNKNOWN, Json, Stop, console, note, print_json
@@ -26,16 +26,17 @@ class State(StrEnum):
 
 
 app = typer.Typer(
-    help="Late orders, and events from files.", no_args_is_help=True, rich_markup_mode=None
+    help="Late orders, events from files, erasure.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
 @app.callback()
 def _orders() -> None:
-    """Late orders, and events from files."""
+    """Late orders, events from files, erasure."""
 
 
 app.command("load", epilog=load.EXAMPLE)(load.load)
+app.command("erase", epilog=erase.EXAMPLE)(erase.erase)
 
 
 @app.command("overdue", epilog=EXAMPLE)

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from typing import Final
 
 from otelkit.collect.engine import Engine
+from otelkit.collect.ledger import Acknowledgement
 from otelkit.collect.standing import is_overdue
-from otelkit.collect.store import Acknowledgement, Store
+from otelkit.collect.store import Store
 
 MOST: Final = 1000
 """Acknowledged orders at once, each of which a scrape looks at. More of them are no exceptions."""

@@ -13,9 +13,9 @@ import msgspec
 from otelkit.collect.batch import OUTCOMES, QUARANTINED, Taken
 from otelkit.collect.clock import Run
 from otelkit.collect.decode import Event
+from otelkit.collect.ledger import Acknowledgement, Rejected
 from otelkit.collect.orders import LateOrder, OrderStory, Page, Standing
 from otelkit.collect.sources import Condition
-from otelkit.collect.store import Acknowledgement, Rejected
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -89,6 +89,12 @@ class Found(msgspec.Struct, frozen=True):
     """The orders of a name: one, unless several processes or systems use it."""
 
     orders: list[Order]
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """How many orders lost what was personal of them."""
+
+    orders: int
 
 
 class Unknown(msgspec.Struct, frozen=True):

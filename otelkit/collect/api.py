@@ -62,6 +62,7 @@ class Api:
             Route("/events", self.post_events, methods=["POST"]),
             Route("/orders", self.list_orders),
             Route("/orders/{order_id:path}", self.order),
+            Route("/orders/{order_id:path}", self.erase, methods=["DELETE"]),
             Route("/acks", self.acknowledge, methods=["POST"]),
             Route("/quarantine", self.quarantine),
         ]
@@ -126,6 +127,15 @@ class Api:
             told = f"no order {name!r} is known; no event has told of it"
             return _json(answers.Unknown(told), 404)
         return _json(answers.Found([answers.order(story) for story in found]))
+
+    def erase(self, request: Request) -> Response:
+        """Delete what is personal of the orders of that name, and why they were acknowledged."""
+        name, now = request.path_params["order_id"], self.clock()
+        known = [story.number for story in self.orders.find(name, now)]
+        if not known:
+            return self._found(name)
+        self.orders.acks.add(known, now, "", now)
+        return _json(answers.Erased(self.engine.erase(name)))
 
     async def acknowledge(self, request: Request) -> Response:
         """Somebody knows that an order is late."""

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from otelkit import names
 from otelkit.collect.clock import REMEMBERED, Policy, State, advance, is_newer, mark_of, replay
 from otelkit.collect.decode import Event, decode
+from otelkit.collect.ledger import Rejected
 from otelkit.collect.standing import carry_over, is_overdue, settle, standing
-from otelkit.collect.store import Change, OrderKey, Rejected, Store
+from otelkit.collect.store import Change, OrderKey, Store
 from otelkit.collect.tallies import Tallies
 from otelkit.errors import EventError
 
@@ -56,10 +57,18 @@ class Overdue:
 
 
 class Batch:
-    """Takes events and orders, then writes them. ``watermark`` is the time that was come to."""
+    """Takes events and orders, then writes them.
 
-    def __init__(self, policies: Mapping[str, Policy], store: Store, watermark: float) -> None:
+    ``watermark`` is the time that was come to, ``audited`` the number of the last order that an
+    audit has counted.
+    """
+
+    def __init__(
+        self, policies: Mapping[str, Policy], store: Store, watermark: float, audited: int = 0
+    ) -> None:
         self.changes = Tallies()
+        self.recounted = Tallies()
+        """Of the changes, those of gauges of orders that an audit has counted."""
         self.overdue: list[Overdue] = []
         """Clocks that became overdue, once :meth:`flush` is done."""
         self.heard: float | None = None
@@ -67,6 +76,7 @@ class Batch:
         self._policies = policies
         self._store = store
         self._watermark = watermark
+        self._audited = audited
         self._orders: dict[OrderKey, _Order] = {}
         self._rejected: list[Rejected] = []
 
@@ -173,8 +183,12 @@ class Batch:
     def _settle(self, order: _Order, state: State, now: float) -> Change:
         settled, counted = settle(state, now)
         self.changes.change(counted)
-        self.changes.change(standing(order.stored, self._watermark), -1.0)
-        self.changes.change(standing(settled, now))
+        before, after = standing(order.stored, self._watermark), standing(settled, now)
+        self.changes.change(before, -1.0)
+        self.changes.change(after)
+        if order.number is not None and order.number <= self._audited:
+            self.recounted.change(before, -1.0)
+            self.recounted.change(after)
         if settled is not state:
             self._note_overdue(order, state, settled, now)
         return Change(order.number, order.stored, settled, order.events)

@@ -23,8 +23,8 @@ import httpx
 
 from otelkit.collect import broker
 from otelkit.collect.engine import Engine
+from otelkit.collect.ledger import DeadLetter
 from otelkit.collect.sources import Sources
-from otelkit.collect.store import DeadLetter
 from otelkit.errors import UnavailableError
 
 if TYPE_CHECKING:

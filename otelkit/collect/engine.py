@@ -7,21 +7,30 @@ the commit that changed them on disk, so a scrape reads memory, and what it says
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from otelkit import names
 from otelkit.calendars import ALWAYS, build
 from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
+from otelkit.collect.audit import Audit
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
-from otelkit.collect.clock import Policy
-from otelkit.collect.store import DeadLetter, Rejected, Store
+from otelkit.collect.clock import Policy, State
+from otelkit.collect.ledger import DeadLetter, Rejected
+from otelkit.collect.standing import ARCHIVED, ENDED, NOWHERE
+from otelkit.collect.store import BEGINNING, Store
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Sla
 
+AUDIT_CHUNK: Final = 1000
+"""Orders that are counted anew at once."""
+FORGET_CHUNK: Final = 500
+"""Orders that one transaction deletes."""
 TICK_CHUNK: Final = 2000
 """Clocks that one transaction of a tick handles; bounds how long events wait for it."""
 _LAST_TICK: Final = "tick"
+_AUDITED: Final = "audited"
 
 
 class Engine:
@@ -40,14 +49,16 @@ class Engine:
         self._lock = threading.RLock()
         self._tallies = Tallies()
         self._ages = Ages(AGE_BUCKETS)
-        self._remember(store.tallies())
-        # Deadlines up to here have been looked at; standing() asks by it, so that memory and
-        # ticks agree on who is overdue.
-        self._watermark = store.read_number(_LAST_TICK) or 0.0
+        self._audit = Audit()
+        self._watermark = 0.0
+        self._remembers = False
+        self._recall()
         self.ticked: float | None = None
         """The ``now`` of the last :meth:`tick`; None before there was one."""
         self.heard: float | None = None
         """The time of the newest event in the last batch; None before there was one."""
+        self.drift: float | None = None
+        """By how much memory was wrong when all orders were last counted; None before that."""
 
     @property
     def lock(self) -> threading.RLock:
@@ -100,13 +111,14 @@ class Engine:
         Returns what became of each event once all of it is committed.
         """
         with self._lock:
-            work = Batch(self.policies, self._store, self._watermark)
-            with self._store.transaction():
+            with self._transaction():
+                work = Batch(self.policies, self._store, self._watermark, self._audit.upto)
                 taken = work.take(batch)
                 work.flush(self._watermark)
                 for name, value in (numbers or {}).items():
                     self._store.write_number(name, value)
             self._remember(work.changes)
+            self._audit.found.merge(work.recounted)
             self.heard = work.heard or self.heard
         self._tell(work)
         return taken
@@ -124,19 +136,101 @@ class Engine:
         self.ticked = now
 
     def _advance(self, now: float) -> Batch:
-        work = Batch(self.policies, self._store, self._watermark)
-        with self._store.transaction():
+        with self._transaction():
+            work = Batch(self.policies, self._store, self._watermark, self._audit.upto)
             until, due = self._store.due(self._watermark, now, TICK_CHUNK)
             work.age(due)
             work.flush(until)
             self._store.write_number(_LAST_TICK, until)
         self._remember(work.changes)
+        self._audit.found.merge(work.recounted)
         self._watermark = until
         return work
 
     def _tell(self, work: Batch) -> None:
         for overdue in work.overdue:
             self._on_overdue(overdue)
+
+    def reconcile(self) -> None:
+        """Count some orders anew; after the last, mend what is counted of them."""
+        with self._lock, self._transaction():
+            orders = self._store.following(self._audit.upto, AUDIT_CHUNK)
+            self._audit.count(orders, self._watermark)
+            if not orders:
+                self._mend()
+            # A write, so that a store that takes none is noticed also where nothing comes in.
+            self._store.write_number(_AUDITED, self._audit.upto)
+        self._recall_if_lost()
+
+    def _mend(self) -> None:
+        stored = self._store.tallies()
+        wrong = self._audit.differences(stored)
+        self._store.add(wrong)
+        stored.merge(wrong)
+        remembered = Tallies({**self._tallies, **self._ages.tallies()})
+        drift = Tallies(stored)
+        drift.merge({key: -count for key, count in remembered.items()})
+        self.drift = max(sum(map(abs, off.values())) for off in (drift, wrong))
+        self._remembers = not self.drift
+        self._audit = Audit()
+
+    def forget(self, *, timelines: float, orders: float) -> None:
+        """Delete the timelines, and all else, of orders that ended before these instants."""
+        for kinds, before, forget in (
+            ((ENDED,), timelines, self._store.archive),
+            ((ENDED, ARCHIVED), orders, self._store.delete),
+        ):
+            for kind in kinds:
+                while self._forget(kind, before, forget) == FORGET_CHUNK:
+                    pass
+
+    def _forget(self, kind: str, before: float, forget: Callable[[list[int]], None]) -> int:
+        with self._lock, self._transaction():
+            ended = self._store.first_alarms(
+                kind, NOWHERE, after=BEGINNING, until=before, limit=FORGET_CHUNK
+            )
+            forget([number for _, number in ended])
+        return len(ended)
+
+    def erase(self, name: str) -> int:
+        """Delete what is personal of an order, by its id or an alias; returns how many it were."""
+        with self._lock, self._transaction():
+            found = self.named(name)
+            for number, state in found:
+                self._store.erase(number, state)
+        return len(found)
+
+    def named(self, name: str) -> list[tuple[int, State]]:
+        """Orders by their id, in each process, or else by the name another system gives them."""
+        own = self._store.find((process, name) for process in self.policies)
+        return list(own.values()) or self._store.find_alias(name)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Of the store. Where it fails, nobody knows what was committed: memory is read anew."""
+        self._recall_if_lost()
+        try:
+            with self._store.transaction():
+                yield
+        except BaseException:
+            self._remembers = False
+            raise
+
+    def _recall_if_lost(self) -> None:
+        with self._lock:
+            if not self._remembers:
+                self._recall()
+
+    def _recall(self) -> None:
+        """What is known of the store without asking."""
+        self._tallies = Tallies()
+        self._ages = Ages(AGE_BUCKETS)
+        self._audit = Audit()
+        self._remember(self._store.tallies())
+        # Deadlines up to here have been looked at; standing() asks by it, so that memory and
+        # ticks agree on who is overdue.
+        self._watermark = self._store.read_number(_LAST_TICK) or 0.0
+        self._remembers = True
 
     def letters(
         self, letters: Iterable[DeadLetter], numbers: Mapping[str, float] | None = None
@@ -149,7 +243,7 @@ class Engine:
             for letter in arrived
         )
         with self._lock:
-            with self._store.transaction():
+            with self._transaction():
                 self._store.arrived(arrived)
                 self._store.add(changes)
                 for name, value in (numbers or {}).items():

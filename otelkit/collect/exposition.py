@@ -187,6 +187,8 @@ class Exposition(Collector):
         )
         ticked = self._engine.ticked
         yield self._family(names.COLLECTOR_TICK, () if ticked is None else (((SHARD,), ticked),))
+        drift = self._engine.drift
+        yield self._family(names.COLLECTOR_DRIFT, () if drift is None else (((), drift),))
         conditions = self._sources.all()
         yield self._family(
             names.SOURCE_UP, (((name,), found.up) for name, found in conditions.items())

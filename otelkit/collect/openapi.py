@@ -96,6 +96,10 @@ OPERATIONS: Final = (
         {200: answers.Found, 404: answers.Unknown}, (_ORDER_ID,),
     ),
     Operation(
+        "/orders/{order_id}", "delete", "Delete what is personal of an order.",
+        {200: answers.Erased, 404: answers.Unknown}, (_ORDER_ID,),
+    ),
+    Operation(
         "/acks", "post", "Take a late order as known for a while; `until` in the past ends that.",
         {
             200: answers.Found, 400: answers.Refusal, 404: answers.Unknown, 409: answers.Refusal,

@@ -11,13 +11,13 @@ from otelkit.collect.acks import Acks
 from otelkit.collect.clock import Policy, Run, State
 from otelkit.collect.decode import Event
 from otelkit.collect.engine import Engine
+from otelkit.collect.ledger import Acknowledgement
 from otelkit.collect.standing import AT_RISK, OVERDUE, is_at_risk, is_overdue
-from otelkit.collect.store import LAST_NUMBER, Acknowledgement, Alarm, Place, Store
+from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm, Place, Store
 
 Kind = Literal["overdue", "at_risk", "open"]
 Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
 OPEN: Final = "open"
-BEGINNING: Final[Alarm] = (float("-inf"), 0)
 NAMED_A_STAGE: Final = 5
 """Overdue orders that ``/metrics`` names for each objective and stage, by the contract."""
 _LOOKS: Final = 20
@@ -120,9 +120,7 @@ class Orders:
     def find(self, name: str, now: float) -> list[OrderStory]:
         """Orders by their id, in each process, or else by the name another system gives them."""
         with self._engine.lock:
-            own = self._store.find((process, name) for process in self._engine.policies)
-            found = list(own.values()) or self._store.find_alias(name)
-            return [self._story(number, state, now) for number, state in found]
+            return [self._story(n, state, now) for n, state in self._engine.named(name)]
 
     def _story(self, number: int, state: State, now: float) -> OrderStory:
         events = tuple(self._store.timeline(state))

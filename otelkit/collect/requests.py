@@ -15,8 +15,8 @@ from starlette.requests import Request
 
 from otelkit.collect.decode import Name
 from otelkit.collect.engine import Engine
-from otelkit.collect.orders import BEGINNING, Kind
-from otelkit.collect.store import LAST_NUMBER, Alarm
+from otelkit.collect.orders import Kind
+from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm
 
 MAX_BODY: Final = 8 * 1024 * 1024
 MAX_EVENTS: Final = 10_000

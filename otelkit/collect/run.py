@@ -6,7 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Final, Protocol
@@ -29,15 +29,14 @@ from otelkit.collect.sqlsource import DatabaseSource
 from otelkit.collect.store import Store
 from otelkit.collect.stores import open_store
 from otelkit.collect.tables import Database
-from otelkit.errors import ConfigError, StoreError, UnavailableError
+from otelkit.collect.ticker import STORE, Ticker
+from otelkit.errors import ConfigError, UnavailableError
 from otelkit.model import Sla
 
 log = logging.getLogger("otelkit.collect")
 
 STOP_SECONDS: Final = 3.0
 """How long a stop waits for the batch in hand; a broker that hangs is not waited for."""
-STALE_TICKS: Final = 12
-"""So many ticks may be missed before ``/healthz`` says so; a catch-up takes some."""
 
 
 def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
@@ -54,9 +53,10 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
         engine = Engine(sla, store, partial(_tell, sla))
         sources = Sources()
         sources.up(HTTP)
+        sources.up(STORE)
         readers = _readers(settings, engine, sources, stopping)
         watch = _watch(sla, settings, engine, sources, stopping)
-        ticker = Ticker(engine, settings, stopping, partial(_horizon, readers))
+        ticker = Ticker(engine, settings, sources, stopping, partial(_horizon, readers))
         app = _app(sla, settings, engine, store, sources, watch, ticker, stopping)
         parts: list[_Part] = [ticker, *readers, *([] if watch is None else [watch])]
         threads = [
@@ -154,44 +154,6 @@ def _watch(
         stopping,
         every=settings.tick.total_seconds(),
     )
-
-
-# --- ticks ---------------------------------------------------------------------------------
-
-
-class Ticker:
-    """Lets the engine's time go on, as far as ``horizon`` says that events are known."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        settings: Settings,
-        stopping: threading.Event,
-        horizon: Callable[[float], float | None],
-    ) -> None:
-        self._engine = engine
-        self._every = settings.tick.total_seconds()
-        self._lateness = settings.lateness.total_seconds()
-        self._stopping = stopping
-        self._horizon = horizon
-        self._beat = time.monotonic()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still looks, also where it has nothing to judge."""
-        return time.monotonic() - self._beat < STALE_TICKS * self._every
-
-    def run(self) -> None:
-        """The body of a thread."""
-        while not self._stopping.is_set():
-            try:
-                known_until = self._horizon(time.time())
-                if known_until is not None:
-                    self._engine.tick(known_until, lateness=self._lateness)
-            except StoreError as error:
-                log.error("%s", error)
-            self._beat = time.monotonic()
-            self._stopping.wait(self._every)
 
 
 def _tell(sla: Sla, overdue: Overdue) -> None:

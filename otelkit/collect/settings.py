@@ -25,14 +25,16 @@ _ENVIRONMENT: Final = "OTELKIT_COLLECTOR_"
 class Settings:
     """How one collector runs. Keys of the file bear the same names.
 
-    ``store`` is its SQLite file, ``amqp`` the broker of order events and dead letters,
-    ``management`` that broker's management API, ``listen`` host and port of its own API.
-    ``token`` is asked of whoever posts events or reads orders. Every ``tick`` it looks for passed
-    deadlines, ``lateness`` behind the clock, so that late events still count in time. ``batch``
-    is the most events that one transaction takes. ``databases`` are tables of others to read.
+    ``store`` is its SQLite file or the address of a PostgreSQL database, ``amqp`` the broker of
+    order events and dead letters, ``management`` that broker's management API, ``listen`` host and
+    port of its own API. ``token`` is asked of whoever posts events or reads orders. Every ``tick``
+    it looks for passed deadlines, ``lateness`` behind the clock, so that late events still count
+    in time. ``batch`` is the most events that one transaction takes. ``databases`` are tables of
+    others to read. Orders are kept for ``keep_orders`` after they have ended and their timelines
+    for ``keep_timelines``; for good where that is None.
     """
 
-    store: Path = Path("otelkit-collector.db")
+    store: Path | str = Path("otelkit-collector.db")
     amqp: str | None = None
     management: str | None = None
     listen: tuple[str, int] = ("127.0.0.1", DEFAULT_PORT)
@@ -41,6 +43,8 @@ class Settings:
     lateness: timedelta = timedelta(seconds=30)
     batch: int = 1000
     databases: tuple[tables.Database, ...] = ()
+    keep_timelines: timedelta | None = None
+    keep_orders: timedelta | None = None
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -113,6 +117,12 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return convert
 
 
+def _store(text: str) -> Path | str:
+    if "://" not in text:
+        return Path(text)
+    return _url("postgresql", "postgres")(text)
+
+
 def _token(text: str) -> str:
     """What can stand in an HTTP header behind ``Bearer`` and come out the same."""
     if not 1 <= len(text) <= 255 or not text.isascii() or not text.isprintable() or " " in text:
@@ -135,7 +145,7 @@ def _pause(text: str) -> timedelta:
 
 
 _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
-    "store": Path,
+    "store": _store,
     "amqp": _url("amqp", "amqps"),
     "management": _url("http", "https"),
     "listen": _address,
@@ -143,6 +153,8 @@ _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
     "tick": _pause,
     "lateness": _pause,
     "batch": _batch,
+    "keep_timelines": q.duration,
+    "keep_orders": q.duration,
 }
 
 

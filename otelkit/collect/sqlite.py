@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import fcntl
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
 from otelkit.collect import schema
+from otelkit.collect.checkpoints import Checkpoints
 from otelkit.collect.connection import Connection
 from otelkit.collect.database import Row
 from otelkit.errors import StoreError
@@ -18,6 +18,7 @@ APPLICATION_ID: Final = 0x6F746B6C
 """What SQLite keeps in the file's header to tell whose it is: ``otkl``."""
 PAGE_BYTES: Final = 2048
 """A batch touches pages here and there, and writes whole ones."""
+CACHE_KIB: Final = 64 * 1024
 
 
 class SqliteDatabase:
@@ -35,8 +36,9 @@ class SqliteDatabase:
         except BaseException:
             self._lock.close()
             raise
+        self._checkpoints = Checkpoints(path)
 
-    def _open(self, path: Path) -> sqlite3.Connection:
+    def _open(self, path: Path) -> Connection:
         db = Connection(path, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(db)
@@ -45,7 +47,7 @@ class SqliteDatabase:
             raise
         return db
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
+    def _prepare(self, db: Connection) -> None:
         (made,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         (application,) = db.execute("PRAGMA application_id").fetchone()
         if made and application != APPLICATION_ID:
@@ -53,7 +55,11 @@ class SqliteDatabase:
                 f"{self._path} is a database of another program; give the collector its own file"
             )
         db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA wal_autocheckpoint = 0")  # see checkpoints
+        db.execute("PRAGMA journal_size_limit = 0")  # a log that begins anew is a short one
+        db.execute("PRAGMA secure_delete = FAST")  # what is erased is gone from the file, too
         db.execute("PRAGMA synchronous = FULL")  # an acknowledged event survives a loss of power
 
     def version(self) -> int:
@@ -76,6 +82,7 @@ class SqliteDatabase:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        self._checkpoints.committed(self._db)
 
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         return self._db.execute(statement, values).fetchall()
@@ -92,6 +99,7 @@ class SqliteDatabase:
             self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
 
     def close(self) -> None:
+        self._checkpoints.close()
         self._db.close()
         self._lock.close()
 

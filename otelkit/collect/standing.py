@@ -14,23 +14,37 @@ from otelkit.collect.tallies import Key
 AT_RISK: Final = "at_risk"
 OVERDUE: Final = "overdue"
 """What an order becomes at the instant of an alarm."""
+_OPEN: Final = names.ORDERS_OPEN.name
+_PAUSED: Final = names.ORDERS_PAUSED.name
+_OVERDUE: Final = names.ORDERS_OVERDUE.name
+_AT_RISK: Final = names.ORDERS_AT_RISK.name
+_AGE: Final = names.ORDER_STAGE_AGE.name
+GAUGES: Final = frozenset((_OPEN, _PAUSED, _OVERDUE, _AT_RISK, _AGE))
+"""All that an open order counts in."""
+ENDED: Final = "ended"
+ARCHIVED: Final = "archived"
+"""Alarms of orders that have ended, at that instant: with a timeline, and without."""
+NOWHERE: Final = ("", "", "")
+"""The place of such an alarm."""
 
 
-def standing(state: State | None, now: float) -> Iterator[Key]:
+def standing(state: State | None, now: float) -> list[Key]:
     """The gauges in which an order counts when time has come to ``now``."""
     if state is None or not state.open:
-        return
-    place = (state.process, state.stage, state.tier)
-    yield names.ORDERS_OPEN.name, *place
-    yield names.ORDER_STAGE_AGE.name, *place, str(minute_of(state.since))
+        return []
+    process, stage, tier = state.process, state.stage, state.tier
+    found: list[Key] = [
+        (_OPEN, process, stage, tier),
+        (_AGE, process, stage, tier, str(minute_of(state.since))),
+    ]
     if state.paused:
-        yield names.ORDERS_PAUSED.name, *place
+        found.append((_PAUSED, process, stage, tier))
     for run in state.runs:
-        where = (run.objective, state.stage, state.tier)
         if is_overdue(run, now):
-            yield names.ORDERS_OVERDUE.name, *where
+            found.append((_OVERDUE, run.objective, stage, tier))
         elif is_at_risk(run, now):
-            yield names.ORDERS_AT_RISK.name, *where
+            found.append((_AT_RISK, run.objective, stage, tier))
+    return found
 
 
 def minute_of(at: float) -> int:
@@ -87,7 +101,10 @@ def carry_over(old: State, new: State) -> tuple[State, list[Key]]:
 
 def alarms(state: State | None) -> Iterator[tuple[tuple[str, str, str, str], float]]:
     """What has to be looked at when time comes: (kind, objective, stage, tier), and when."""
-    if state is None or not state.open:
+    if state is None:
+        return
+    if not state.open:
+        yield (ENDED if state.log else ARCHIVED, *NOWHERE), state.at
         return
     for run in state.runs:
         if run.ended is not None:

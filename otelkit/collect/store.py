@@ -1,4 +1,4 @@
-"""Orders, their timelines, alarms and tallies. What is committed survives anything.
+"""Orders, their timelines and alarms. What is committed survives anything.
 
 An order is one compact row with its clocks inside; its timeline is an append-only log whose entries
 point back; it is found by hashes of its names, and alarms are an index by instant. A batch is read
@@ -8,21 +8,19 @@ due and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from otelkit.collect.clock import State
 from otelkit.collect.database import Database
 from otelkit.collect.decode import Event
+from otelkit.collect.ledger import Ledger
 from otelkit.collect.packing import Words, pack, pack_events, unpack, unpack_events
 from otelkit.collect.standing import AT_RISK, OVERDUE, alarms
-from otelkit.collect.tallies import Key, Tallies
 
 OrderKey = tuple[str, str]
 """Process and order id."""
@@ -31,16 +29,14 @@ Place = tuple[str, str, str]
 Alarm = tuple[float, int]
 """An instant, and the number of the order that is at risk or overdue from then on."""
 
+BEGINNING: Final[Alarm] = (float("-inf"), 0)
+"""Before all alarms."""
 LAST_NUMBER: Final = 2**63 - 1
 """No order has it: an alarm of this number comes behind all others of its instant."""
-QUARANTINE_KEEPS: Final = 10_000
-LETTERS_KEEP: Final = 100_000
-"""Arrivals remembered, of all dead-letter queues together."""
 _AT_ONCE: Final = 1000
 """Keys that one query names at most."""
 
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode_key: Final = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+_DELETE_ALARM: Final = "DELETE FROM alarms WHERE place = ? AND instant = ? AND num = ?"
 
 
 class Change(NamedTuple):
@@ -55,57 +51,23 @@ class Change(NamedTuple):
     events: Sequence[Event]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """Bytes that are no order event, kept to be looked at."""
-
-    source: str
-    received: float
-    reason: str
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """One arrival in a dead-letter queue; the message itself stays where it is."""
-
-    queue: str
-    source_queue: str
-    reason: str
-    arrived: float
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """Somebody knows that the order of this number is late. Instants are Unix seconds."""
-
-    number: int
-    until: float
-    reason: str
-    given: float
-
-
-class Store:
+class Store(Ledger):
     """What the engine keeps, in a database. Not for threads: the engine holds a lock.
 
     Every method raises :class:`~otelkit.errors.StoreError` if the database refuses.
     """
 
     def __init__(self, db: Database) -> None:
-        self._db = db
+        super().__init__(db)
         self._recall()
 
     def _recall(self) -> None:
         """What is known of the database without asking."""
         self._words = Words(self._db.rows("SELECT num, word FROM words"))
         self._places = _Places(self._words)
-        self._last_order = self._last("orders", "num")
-        self._last_entry = self._last("timeline", "entry")
+        self._last_order = self.last("orders", "num")
+        self._last_entry = self.last("timeline", "entry")
         self._recalled = True
-
-    def _last(self, table: str, key: str) -> int:
-        ((last,),) = self._db.rows(f"SELECT coalesce(max({key}), 0) FROM {table}")  # noqa: S608
-        return int(last)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -161,6 +123,13 @@ class Store:
                 found[number] = unpack(packed, self._words)
         return found
 
+    def following(self, number: int, limit: int) -> dict[int, State]:
+        """The next orders behind a number."""
+        rows = self._db.rows(
+            "SELECT num, state FROM orders WHERE num > ? ORDER BY num LIMIT ?", (number, limit)
+        )
+        return {number: unpack(packed, self._words) for number, packed in rows}
+
     def put(self, changes: Iterable[Change]) -> None:
         """Write orders, their alarms, and the events that their timelines go on with."""
         work = _Writing()
@@ -197,24 +166,62 @@ class Store:
         self._db.each("UPDATE orders SET state = ? WHERE num = ?", work.changed)
         self._db.load("names", sorted(work.names))
         self._db.load("timeline", work.entries)
-        self._db.each(
-            "DELETE FROM alarms WHERE place = ? AND instant = ? AND num = ?", sorted(work.gone)
-        )
+        self._db.each(_DELETE_ALARM, sorted(work.gone))
         self._db.load("alarms", sorted(work.come))
 
     def timeline(self, state: State, *, latest: bool = False) -> list[Event]:
         """The events of an order, as they arrived; those of its last batch only if ``latest``."""
-        found: list[list[Event]] = []
-        entry = state.log
-        while entry:
-            rows = self._db.rows("SELECT previous, events FROM timeline WHERE entry = ?", (entry,))
-            if not rows:
-                break  # what came before has been deleted
-            ((entry, packed),) = rows
-            found.append(unpack_events(packed, state, self._words))
+        found = []
+        for _, events in self._entries(state):
+            found.append(events)
             if latest:
                 break
         return [event for events in reversed(found) for event in events]
+
+    def _entries(self, state: State) -> Iterator[tuple[int, list[Event]]]:
+        """The latest first: its number and its events."""
+        entry = state.log
+        while entry:
+            rows = self._db.rows("SELECT previous, events FROM timeline WHERE entry = ?", (entry,))
+            ((previous, packed),) = rows
+            yield entry, unpack_events(packed, state, self._words)
+            entry = previous
+
+    # --- what has to go --------------------------------------------------------------------
+
+    def archive(self, numbers: Iterable[int]) -> None:
+        """Delete the timelines of orders."""
+        changes = []
+        for number, state in self.get(numbers).items():
+            self._delete("timeline", "entry", [entry for entry, _ in self._entries(state)])
+            changes.append(Change(number, state, replace(state, log=0), ()))
+        self.put(changes)
+
+    def delete(self, numbers: Iterable[int]) -> None:
+        """Delete orders, whatever is kept of them; what they counted in stays."""
+        for number, state in self.get(numbers).items():
+            self._delete("timeline", "entry", [entry for entry, _ in self._entries(state)])
+            self._delete("orders", "num", [number])
+            hashes = [_hash(state.process, state.order_id)]
+            hashes += [_hash("", alias) for alias in state.aliases.values()]
+            named = [(name, number) for name in hashes]
+            self._db.each("DELETE FROM names WHERE hash = ? AND num = ?", named)
+            self._db.each(_DELETE_ALARM, sorted(self._alarms(state, number)))
+            self.acknowledge([number], ())
+
+    def erase(self, number: int, state: State) -> None:
+        """Delete what is personal of an order: its partner, other names, and rejected bodies."""
+        for entry, events in self._entries(state):
+            bare = [replace(event, partner=None, aliases={}) for event in events]
+            packed = pack_events(bare, self._words)
+            self._db.run("UPDATE timeline SET events = ? WHERE entry = ?", (packed, entry))
+        aliases = [(_hash("", alias), number) for alias in state.aliases.values()]
+        self._db.each("DELETE FROM names WHERE hash = ? AND num = ?", aliases)
+        self.put([Change(number, state, replace(state, partner=None, aliases={}), ())])
+        self.forget_rejected(state.order_id.encode())
+
+    def _delete(self, table: str, key: str, keys: Sequence[int]) -> None:
+        self._db.each(f"DELETE FROM {table} WHERE {key} = ?", [(one,) for one in keys])  # noqa: S608
 
     # --- alarms ----------------------------------------------------------------------------
 
@@ -263,92 +270,6 @@ class Store:
             if told == kind:
                 found.append((objective, stage, tier))
         return sorted(found)
-
-    # --- tallies ---------------------------------------------------------------------------
-
-    def tallies(self) -> Tallies:
-        """All counters and gauges."""
-        rows = self._db.rows("SELECT key, value FROM tallies")
-        return Tallies({_decode_key(key): value for key, value in rows})
-
-    def add(self, changes: Mapping[Key, float]) -> None:
-        """Change counters and gauges by so much."""
-        keyed = sorted((_encode(key), change) for key, change in changes.items())
-        self._db.each(
-            "INSERT INTO tallies VALUES (?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET value = tallies.value + excluded.value",
-            keyed,
-        )
-        self._db.each(
-            "DELETE FROM tallies WHERE key = ? AND value = 0",
-            [(key,) for key, change in keyed if change < 0],
-        )
-
-    def read_number(self, name: str) -> float | None:
-        """A number of the collector's own, such as the last tick."""
-        rows = self._db.rows("SELECT value FROM numbers WHERE name = ?", (name,))
-        return float(rows[0][0]) if rows else None
-
-    def write_number(self, name: str, value: float) -> None:
-        """Remember one."""
-        self._db.run(
-            "INSERT INTO numbers VALUES (?, ?)"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (name, value),
-        )
-
-    # --- acknowledgements ------------------------------------------------------------------
-
-    def acknowledged(self) -> list[Acknowledgement]:
-        """All of them, also those that have run out."""
-        return [Acknowledgement(*row) for row in self._db.rows("SELECT * FROM acks")]
-
-    def acknowledge(self, gone: Iterable[int], fresh: Iterable[Acknowledgement]) -> None:
-        """Forget the acknowledgements of some orders, and keep those of others."""
-        self._db.each("DELETE FROM acks WHERE num = ?", [(number,) for number in gone])
-        self._db.load("acks", [(a.number, a.until, a.reason, a.given) for a in fresh])
-
-    # --- what is no order ------------------------------------------------------------------
-
-    def quarantine(self, rejected: Sequence[Rejected]) -> None:
-        """Keep what is no event; the oldest give way."""
-        self._keep(
-            "quarantine", [(r.source, r.received, r.reason, r.body) for r in rejected],
-            QUARANTINE_KEEPS,
-        )  # fmt: skip
-
-    def quarantined(self, limit: int) -> list[Rejected]:
-        """The latest first."""
-        rows = self._db.rows(
-            "SELECT source, received, reason, body FROM quarantine ORDER BY num DESC LIMIT ?",
-            (limit,),
-        )
-        return [Rejected(*row) for row in rows]
-
-    def arrived(self, letters: Iterable[DeadLetter]) -> None:
-        """Remember arrivals in dead-letter queues; the oldest give way."""
-        rows = [(a.queue, a.source_queue, a.reason, a.arrived) for a in letters]
-        self._keep("letters", rows, LETTERS_KEEP)
-
-    def _keep(self, table: str, rows: Sequence[tuple[object, ...]], most: int) -> None:
-        if not rows:
-            return
-        last = self._last(table, "num")
-        self._db.load(table, [(last + n, *row) for n, row in enumerate(rows, 1)])
-        self._db.run(f"DELETE FROM {table} WHERE num <= ?", (last + len(rows) - most,))  # noqa: S608
-
-    def nth_latest_arrival(self, queue: str, n: int) -> float | None:
-        """When the ``n``-th latest message arrived, counted from 1.
-
-        The earliest that is remembered where there are fewer; None where there is none.
-        """
-        rows = self._db.rows(
-            "SELECT arrived FROM"
-            " (SELECT num, arrived FROM letters WHERE queue = ? ORDER BY num DESC LIMIT ?) AS last"
-            " ORDER BY num LIMIT 1",
-            (queue, n),
-        )
-        return float(rows[0][0]) if rows else None
 
     def close(self) -> None:
         """Let the database go."""

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from otelkit.collect.database import Database
 from otelkit.collect.migrations import prepare
 from otelkit.collect.sqlite import SqliteDatabase
 from otelkit.collect.store import Store
+from otelkit.errors import MissingExtraError
 
 
-def open_store(place: Path) -> Store:
-    """The store at a path, made where there is none, brought forward where it is older.
+def open_store(place: Path | str) -> Store:
+    """The store in a file or at a ``postgresql://`` address, as this version of otelkit has it.
 
-    Raises :class:`~otelkit.errors.StoreError` where it cannot be used.
+    It is made where there is none, and brought forward where it is older.
+    Raises :class:`~otelkit.errors.StoreError` where it cannot be used, and
+    :class:`~otelkit.errors.MissingExtraError` for an address without the driver.
     """
-    db = SqliteDatabase(place)
+    db: Database = SqliteDatabase(place) if isinstance(place, Path) else _postgres(place)
     try:
         prepare(db)
         return Store(db)
     except BaseException:
         db.close()
         raise
+
+
+def _postgres(url: str) -> Database:
+    try:
+        from otelkit.collect.postgres import PostgresDatabase
+    except ImportError as error:
+        raise MissingExtraError("a store in PostgreSQL", "postgres") from error
+    return PostgresDatabase(url)

@@ -16,7 +16,7 @@ from otelkit.spec.reader import Reader
 
 WATERMARK: Final = "watermark"
 """The parameter of a query: rows of that time and later are asked for."""
-_TAKEN: Final = ("http", "rabbitmq")
+_TAKEN: Final = ("http", "rabbitmq", "store")
 """Names of sources that are always there."""
 _ENVIRONMENT: Final = "OTELKIT_COLLECTOR_DATABASE_"
 _PARAMETER: Final = re.compile(rf"(?<![:\w]):{WATERMARK}\b")

@@ -16,8 +16,9 @@ class Tallies(dict[Key, float]):
 
     def change(self, keys: Iterable[Key], by: float = 1.0) -> None:
         """Change each key by so much, once for each time it is given."""
+        get = self.get
         for key in keys:
-            self[key] = self.get(key, 0.0) + by
+            self[key] = get(key, 0.0) + by
 
     def merge(self, changes: Mapping[Key, float]) -> None:
         """Add changes; what comes to 0 leaves, so that gauges of long ago take no room."""

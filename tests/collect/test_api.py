@@ -148,7 +148,11 @@ def test_readyz_names_the_source_that_is_not_read_and_why(api: httpx.Client) -> 
     why = "no broker is set; set amqp in the configuration"
     assert api.get("/readyz").json() == {
         "ready": False,
-        "sources": {"http": {"up": True}, "dlq:orders.dlq": {"up": False, "why": why}},
+        "sources": {
+            "http": {"up": True},
+            "store": {"up": True},
+            "dlq:orders.dlq": {"up": False, "why": why},
+        },
     }
 
 

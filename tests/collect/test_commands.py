@@ -182,3 +182,15 @@ def test_a_collector_that_is_away_or_refuses_is_a_sentence(
     asked = [argument.format(**known) for argument in arguments]
     code, said, errors = run(collector, "orders", "overdue", *asked)
     assert (code, said, errors) == (1, "", f"otelkit: {sentence.format(**known)}\n")
+
+
+def test_an_erased_order_has_no_partner_and_no_other_name(collector: Collector) -> None:
+    told = moved("A-9", "submitted", NOW, partner="acme", aliases={"mes": "W-9"})
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    httpx.post(f"{collector.url}/events", content=told, headers=headers).raise_for_status()
+    assert "acme" in run(collector, "order", "A-9")[1]
+    said = "erased what was personal of 1 order(s)\n"
+    assert run(collector, "orders", "erase", "W-9") == (0, "", said)
+    code, output, _ = run(collector, "order", "A-9")
+    assert (code, "acme" in output, "W-9" in output) == (0, False, False)
+    assert run(collector, "orders", "erase", "W-9")[0] == 3

@@ -22,9 +22,9 @@ from otelkit.collect.batch import Received
 from otelkit.collect.deadletters import Reading
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
+from otelkit.collect.ledger import DeadLetter
 from otelkit.collect.orders import Orders
 from otelkit.collect.sources import Sources
-from otelkit.collect.store import DeadLetter
 from otelkit.collect.stores import open_store
 from shop.servers import RabbitMQ, find_program
 from shop.services import Collector

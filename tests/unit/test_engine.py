@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelkit import events, names, spec
+from otelkit.collect import engine
 from otelkit.collect import standing as gauges
-from otelkit.collect.batch import Overdue, Received
+from otelkit.collect.batch import Batch, Overdue, Received
 from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import LateOrder, Orders
@@ -23,6 +24,7 @@ from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
 from otelkit.events import OrderMoved
+from shop.databases import PostgreSQL
 
 SLA = (Path(__file__).parent / "data" / "clocks.yaml").read_text()
 START = 1_800_000_000.0
@@ -40,11 +42,11 @@ LATEST = START + 1000
 
 
 class Collector:
-    """An engine with its store in a folder, and ways to feed it."""
+    """An engine with its store, and ways to feed it."""
 
-    def __init__(self, folder: Path, sla: str = SLA) -> None:
+    def __init__(self, place: Path | str, sla: str = SLA) -> None:
         self.sla = spec.loads(sla, "sla.yaml")
-        self.store = open_store(folder / "orders.db")
+        self.store = open_store(place)
         self.overdue: list[Overdue] = []
         self.engine = Engine(self.sla, self.store, self.overdue.append)
         self.orders = Orders(self.engine, self.store)
@@ -65,11 +67,19 @@ class Collector:
         self.store.close()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a store can be made, in each of the databases."""
+    if request.param == "sqlite":
+        return tmp_path / "orders.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.database()
+
+
 @pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Collector]:
-    made = Collector(tmp_path)
-    yield made
-    made.close()
+def collector(place: Path | str) -> Iterator[Collector]:
+    with closing(Collector(place)) as made:
+        yield made
 
 
 def moved(at: float, status: str, *, order: str = "A-1", **more: object) -> OrderMoved:
@@ -138,13 +148,13 @@ def test_what_the_next_event_of_a_batch_meets_is_never_a_breach(collector: Colle
     assert collector.overdue == []
 
 
-def test_waiting_for_the_order_and_for_opening_hours_are_told_apart(tmp_path: Path) -> None:
+def test_waiting_for_the_order_and_for_opening_hours_are_told_apart(place: Path | str) -> None:
     calendar = 'calendars: {shop: {timezone: UTC, hours: {mon-fri: "09:00-17:00"}}}\nprocesses:'
     sla = SLA.replace("processes:", calendar).replace(
         "stage: making", "stage: making\n    calendar: shop"
     )
     friday, opens = START, START + 3600
-    with closing(Collector(tmp_path, sla)) as collector:
+    with closing(Collector(place, sla)) as collector:
         collector.feed(
             moved(0, "making"), moved(0, "making", order="A-2"), moved(1, "waiting", order="A-2")
         )
@@ -193,6 +203,22 @@ def test_nothing_wrong_stops_a_batch_and_all_of_it_can_be_read(collector: Collec
 def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
     stories: list[Story], luck: random.Random, data: st.DataObject
 ) -> None:
+    with ExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
+        check_arrivals([folder / "orders.db" for folder in folders], stories, luck, data)
+
+
+@settings(max_examples=4)
+@given(st.lists(STORIES, min_size=1, max_size=4), st.randoms(use_true_random=False), st.data())
+def test_nor_do_they_where_the_store_is_in_postgresql(
+    postgresql: PostgreSQL, stories: list[Story], luck: random.Random, data: st.DataObject
+) -> None:
+    check_arrivals([postgresql.database(), postgresql.database()], stories, luck, data)
+
+
+def check_arrivals(
+    places: Sequence[Path | str], stories: list[Story], luck: random.Random, data: st.DataObject
+) -> None:
     told = [
         moved(at, status, order=f"A-{number}")
         for number, story in enumerate(stories)
@@ -202,8 +228,7 @@ def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
     shuffled = [*told, *luck.sample(told, len(told) // 2)]
     luck.shuffle(shuffled)
     with ExitStack() as stack:
-        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
-        straight, wild = (stack.enter_context(closing(Collector(f))) for f in folders)
+        straight, wild = (stack.enter_context(closing(Collector(place))) for place in places)
         straight.feed(*in_order)
         while shuffled:
             size = data.draw(st.integers(1, 4))
@@ -221,7 +246,7 @@ def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
         for collector in (straight, wild):
             collector.feed(*(moved(600, "shipped", order=f"A-{n}") for n in range(len(stories))))
         assert _judged(wild) == _judged(straight)
-        _check_restart(wild, folders[1])
+        _check_restart(wild, places[1])
 
 
 def _known(state: State) -> object:
@@ -249,10 +274,10 @@ def _check_gauges(collector: Collector) -> None:
     assert standing(collector.tallies()) == recount
 
 
-def _check_restart(collector: Collector, folder: Path) -> None:
+def _check_restart(collector: Collector, place: Path | str) -> None:
     before = collector.tallies()
     collector.close()
-    with closing(Collector(folder)) as again:
+    with closing(Collector(place)) as again:
         assert again.tallies() == before
 
 
@@ -277,12 +302,12 @@ def test_a_failed_batch_leaves_no_trace(
     assert collector.feed(moved(10, "making")) == ["applied"]
 
 
-def test_a_store_serves_one_collector(tmp_path: Path) -> None:
-    first = open_store(tmp_path / "orders.db")
-    with pytest.raises(StoreError, match=r"another collector works on .*orders.db; stop it, or"):
-        open_store(tmp_path / "orders.db")
+def test_a_store_serves_one_collector(place: Path | str) -> None:
+    first = open_store(place)
+    with pytest.raises(StoreError, match=r"another collector works on .*; stop it, or give"):
+        open_store(place)
     first.close()
-    open_store(tmp_path / "orders.db").close()
+    open_store(place).close()
 
 
 def test_a_file_that_is_no_store_is_left_alone(tmp_path: Path) -> None:
@@ -309,3 +334,101 @@ def test_pages_of_late_orders_hold_each_once_in_the_order_of_their_deadlines(
         paged += page
         page = collector.orders.late("overdue", objective="making", limit=7, after=page[-1].alarm)
     assert paged == whole
+
+
+# --- what has to go ------------------------------------------------------------------------
+
+
+def test_old_timelines_go_before_old_orders_and_what_these_counted_stays(
+    collector: Collector,
+) -> None:
+    collector.feed(
+        moved(0, "making", aliases={"mes": "W-77"}), moved(10, "shipped"),
+        moved(0, "making", order="A-2"), moved(300, "shipped", order="A-2"),
+        moved(0, "making", order="A-3"),
+    )  # fmt: skip
+    collector.engine.tick(START + 400)
+    before = collector.tallies()
+    collector.engine.forget(timelines=START + 10, orders=START - 1)
+    (story,) = collector.orders.find("W-77", LATEST)
+    assert (story.state.status, story.events) == ("shipped", ())
+    collector.engine.forget(timelines=START + 10, orders=START + 299)
+    assert collector.orders.find("W-77", LATEST) == collector.orders.find("A-1", LATEST) == []
+    assert len(collector.orders.find("A-2", LATEST)[0].events) == 2
+    collector.engine.forget(timelines=LATEST, orders=LATEST)
+    assert collector.state("A-3").open, "an open order stays, however old"
+    assert collector.store.get(range(10)).keys() == {3}
+    assert collector.tallies() == before
+
+
+def test_an_erased_order_keeps_its_clocks_and_nothing_personal(collector: Collector) -> None:
+    collector.feed(moved(0, "making", partner="acme", aliases={"mes": "W-77"}))
+    collector.feed(moved(10, "waiting", partner="acme"), moved(1, "lost", partner="acme"))
+    collector.feed(moved(1, "lost", order="B-1"))
+    before = collector.tallies()
+    assert collector.engine.erase("W-77") == 1
+    assert collector.orders.find("W-77", LATEST) == []
+    (story,) = collector.orders.find("A-1", LATEST)
+    assert (story.state.partner, story.state.aliases) == (None, {})
+    assert [(e.status, e.partner, e.aliases) for e in story.events] == [
+        ("making", None, {}), ("waiting", None, {}),
+    ]  # fmt: skip
+    assert [b"B-1" in rejected.body for rejected in collector.engine.quarantined(9)] == [True]
+    assert (collector.tallies(), collector.engine.erase("W-77")) == (before, 0)
+
+
+# --- while it was away ---------------------------------------------------------------------
+
+
+def test_a_collector_that_was_down_for_an_hour_counts_each_breach_once_at_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "TICK_CHUNK", 50)
+    age = Batch.age
+    with closing(Collector(tmp_path / "orders.db")) as before:
+        before.feed(*(moved(n, "making", order=f"A-{n}") for n in range(400)))
+        before.engine.tick(START + 50)
+    with closing(Collector(tmp_path / "orders.db")) as after:
+        chunks = []
+
+        def note(work: Batch, due: list[int]) -> None:
+            chunks.append(len(due))
+            age(work, due)
+
+        monkeypatch.setattr(Batch, "age", note)
+        after.engine.tick(START + 3600)
+        made = [o for o in after.overdue if o.objective == "making"]
+        assert {o.state.order_id: o.deadline for o in made} == {
+            f"A-{n}": START + n + 100 for n in range(400)
+        }
+        assert len(after.overdue) == 2 * 400
+        assert clocks(after.engine.tallies()) == {
+            ("making", "breached"): 400, ("whole", "breached"): 400,
+        }  # fmt: skip
+        assert max(chunks) <= 50 + 1, "and what shares the last instant"
+
+
+def test_counts_that_went_wrong_are_found_and_mended_while_orders_go_on(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "AUDIT_CHUNK", 3)
+    collector.feed(*(moved(n, "making", order=f"A-{n}") for n in range(10)))
+    assert collector.engine.drift is None
+    right = (names.ORDERS_OPEN.name, "order", "making", "standard")
+    collector.engine._tallies[right] += 5
+    with collector.store.transaction():
+        collector.store.add({(names.ORDERS_OVERDUE.name, "making", "making", "vip"): 2})
+    for n in range(5):
+        collector.engine.reconcile()
+        collector.feed(moved(100 + n, "packed", order=f"A-{2 * n}"))
+        collector.feed(moved(n, "making", order=f"B-{n}"))
+        collector.engine.tick(START + 80 + 20 * n)
+    while collector.engine.drift is None:
+        collector.engine.reconcile()
+    assert collector.engine.drift == 5
+    _check_gauges(collector)
+    assert collector.store.tallies() == collector.tallies()
+    collector.engine.drift = None
+    while collector.engine.drift is None:
+        collector.engine.reconcile()
+    assert collector.engine.drift == 0

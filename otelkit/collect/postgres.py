@@ -1,0 +1,141 @@
+"""A store's database in a PostgreSQL, 15 or newer, in a schema of its own there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from otelkit.collect.database import Row
+from otelkit.errors import StoreError
+
+OLDEST: Final = 150_000
+"""The server's version as it counts: 15."""
+_SCHEMA: Final = "otelkit"
+_LOCK: Final = 0x6F746B6C
+"""Of the advisory lock that a collector holds, in each database."""
+_CONNECT_SECONDS: Final = 5
+_COMMITTED_ON_DISK: Final = "SET synchronous_commit = on"
+
+
+class PostgresDatabase:
+    """A :class:`~otelkit.collect.database.Database` at a ``postgresql://`` address.
+
+    A connection that is lost is made anew by what is asked next, but never amid a transaction.
+    Making one raises :class:`StoreError` if the server cannot be reached or is too old, and if
+    another collector works there.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        told = conninfo_to_dict(url)
+        host = f"{told.get('host', 'localhost')}:{told.get('port', 5432)}"
+        self.where = f"the store postgresql://{host}/{told.get('dbname', '')}"
+        self._amid = False
+        self._db = self._connect()
+
+    def _connect(self) -> psycopg.Connection[Row]:
+        try:
+            db: psycopg.Connection[Row] = psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=_CONNECT_SECONDS,
+                application_name="otelkit collector",
+            )
+        except psycopg.Error as error:
+            raise self._refused(error) from error
+        try:
+            self._prepare(db)
+        except psycopg.Error as error:
+            db.close()
+            raise self._refused(error) from error
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: psycopg.Connection[Row]) -> None:
+        if db.info.server_version < OLDEST:
+            raise StoreError(
+                f"{self.where} runs PostgreSQL {db.info.server_version // 10_000}; "
+                f"give the collector one of version {OLDEST // 10_000} or newer"
+            )
+        taken = db.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+        if taken != (True,):
+            raise StoreError(
+                f"another collector works on {self.where}; "
+                "stop it, or give this one a database of its own"
+            )
+        db.execute(f"SET search_path = {_SCHEMA}")
+        db.execute(_COMMITTED_ON_DISK)  # an acknowledged event survives a loss of power
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[Row]]:
+        if self._db.closed and not self._amid:
+            self._db = self._connect()
+        try:
+            yield self._db
+        except psycopg.Error as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: psycopg.Error) -> StoreError:
+        said = " ".join(str(error).split())
+        return StoreError(f"{self.where} refuses: {said}; see to its server and its disk")
+
+    def version(self) -> int:
+        ((told,),) = self.rows(
+            "SELECT obj_description(to_regnamespace(?), 'pg_namespace')", (_SCHEMA,)
+        )
+        return 0 if told is None else int(told.removeprefix("version "))
+
+    def define(self, tables: str, version: int) -> None:
+        self.run(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
+        self.run(f"COMMENT ON SCHEMA {_SCHEMA} IS 'version {version}'")
+        self.run(tables)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.run("BEGIN")
+        self._amid = True
+        try:
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            with suppress(StoreError):
+                self.run("ROLLBACK")
+            raise
+        finally:
+            self._amid = False
+
+    def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
+        with self._connection() as db:
+            return db.execute(_told(statement), values or None).fetchall()
+
+    def run(self, statement: str, values: Sequence[object] = ()) -> None:
+        with self._connection() as db:
+            db.execute(_told(statement), values or None)
+
+    def each(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
+        if rows:
+            with self._connection() as db, db.cursor() as cursor:
+                cursor.executemany(_told(statement), rows)
+
+    def load(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        if rows:
+            with (
+                self._connection() as db,
+                db.cursor() as cursor,
+                cursor.copy(f"COPY {table} FROM STDIN") as copy,
+            ):
+                for row in rows:
+                    copy.write_row(row)
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def _told(statement: str) -> bytes:
+    return statement.replace("?", "%s").encode()
