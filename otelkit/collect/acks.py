@@ -14,10 +14,6 @@ MOST: Final = 1000
 """Acknowledged orders at once, each of which a scrape looks at. More of them are no exceptions."""
 
 
-class TooManyError(Exception):
-    """There are as many acknowledged orders as may be."""
-
-
 class Acks:
     """Acknowledgements by the number of their order. Safe for threads."""
 
@@ -26,20 +22,21 @@ class Acks:
         self._store = store
         self._acks = {ack.number: ack for ack in store.acknowledged()}
 
-    def add(self, numbers: Collection[int], until: float, reason: str, now: float) -> None:
+    def add(self, numbers: Collection[int], until: float, reason: str, now: float) -> bool:
         """Take orders as known until an instant, in place of what was said of them before.
 
-        An instant that has passed ends it. Raises :class:`TooManyError`.
+        An instant that has passed ends it. Returns whether there was room for them.
         """
         with self._engine.lock:
             kept = {n: ack for n, ack in self._acks.items() if ack.until > now and n not in numbers}
             fresh = {n: Acknowledgement(n, until, reason, now) for n in numbers if until > now}
             if fresh and len(kept) + len(fresh) > MOST:
-                raise TooManyError
+                return False
             gone = self._acks.keys() - kept.keys()
             with self._store.transaction():
                 self._store.acknowledge(gone, fresh.values())
             self._acks = kept | fresh
+        return True
 
     def of(self, number: int, now: float) -> Acknowledgement | None:
         """That of an order, if it has one that has not run out."""

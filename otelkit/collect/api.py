@@ -23,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from otelkit.collect import answers, openapi, requests
-from otelkit.collect.acks import MOST, TooManyError
+from otelkit.collect.acks import MOST
 from otelkit.collect.batch import QUARANTINED, Received
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP
@@ -146,9 +146,7 @@ class Api:
     def _acknowledge(self, asked: requests.AckRequest) -> Response:
         now = self.clock()
         known = [story.number for story in self.orders.find(asked.order, now)]
-        try:
-            self.orders.acks.add(known, asked.until.timestamp(), asked.reason, now)
-        except TooManyError:
+        if not self.orders.acks.add(known, asked.until.timestamp(), asked.reason, now):
             told = f"{MOST} orders are acknowledged already; see to some of them"
             return _json(answers.Refusal(told), 409)
         return self._found(asked.order)
