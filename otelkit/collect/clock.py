@@ -161,6 +161,8 @@ def advance(policy: Policy, state: State | None, event: Event) -> State:
     if event.status in process.paused:
         return _pause(policy, known)
     known = _resume(policy, known)
+    if event.status in process.reset:
+        return known if state is None else _reset(policy, known)
     if event.status in process.stages:
         return _enter(policy, known, is_new=state is None)
     return _close(known, cancelled=event.status in process.cancelled)
@@ -169,13 +171,14 @@ def advance(policy: Policy, state: State | None, event: Event) -> State:
 def _new(policy: Policy, event: Event) -> State:
     """An order before its first event."""
     tier = event.tier or policy.process.default_tier
-    # An order that is first heard of paused or done has been in the first stage all along.
+    # An order that is first heard of elsewhere has been in the first stage all along.
     stage = policy.process.stages[0]
     order = State(
         event.process, event.order_id, stage, stage, event.at, tier, event.partner, event.at,
         open=True, paused=False,
     )  # fmt: skip
-    return _enter(policy, order, is_new=True) if event.status in policy.process.paused else order
+    waits = event.status in (*policy.process.paused, *policy.process.reset)
+    return _enter(policy, order, is_new=True) if waits else order
 
 
 def _versions(state: State, event: Event) -> dict[str, int]:
@@ -237,6 +240,17 @@ def _start(policy: Policy, clock: Clock, state: State, runs: list[Run]) -> Run:
     return Run(
         clock.name, number, allowance.agreement, business, state.at, deadline, at_risk, risk=risk
     )
+
+
+def _reset(policy: Policy, state: State) -> State:
+    """Clocks that run begin anew, where the order stands; what is overdue by then is breached."""
+    if not state.open:
+        return state
+    running = [run for run in state.runs if run.ended is None]
+    runs = [_end(run, state.at, cancelled=True) if run in running else run for run in state.runs]
+    for run in running:
+        runs.append(_start(policy, _clock(policy, run), state, runs))
+    return replace(state, runs=tuple(runs))
 
 
 def _close(state: State, *, cancelled: bool) -> State:

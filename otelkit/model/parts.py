@@ -71,7 +71,11 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The statuses of an order. ``tiers`` is never empty; the last is the default."""
+    """The statuses of an order. ``tiers`` is never empty; the last is the default.
+
+    In the ``paused`` statuses clocks stand still, at the ``reset`` ones they begin anew; neither is
+    a stage.
+    """
 
     name: str
     owner: str
@@ -80,6 +84,7 @@ class Process:
     done: tuple[str, ...]
     cancelled: tuple[str, ...]
     paused: tuple[str, ...]
+    reset: tuple[str, ...]
     tiers: tuple[str, ...]
 
     @property
@@ -89,7 +94,9 @@ class Process:
     @property
     def statuses(self) -> frozenset[str]:
         """Every status that an event may carry."""
-        return frozenset(self.stages) | {*self.done, *self.cancelled, *self.paused}
+        return frozenset(self.stages) | {
+            *self.done, *self.cancelled, *self.paused, *self.reset,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

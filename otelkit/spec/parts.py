@@ -129,13 +129,13 @@ def processes(reader: Reader, owners: Table[Owner]) -> Table[Process]:
 
 
 def _process(name: str, reader: Reader, owners: Table[Owner]) -> Process | None:
-    keys = ("owner", "stages", "optional", "done", "cancelled", "paused", "tiers")
+    keys = ("owner", "stages", "optional", "done", "cancelled", "paused", "reset", "tiers")
     fields = reader.fields(keys, ("stages", "done"))
     owner = owner_of(fields, owners, reader)
     seen: set[str] = set()
     statuses = {
         kind: _names(fields[kind], seen) if kind in fields else ()
-        for kind in ("stages", "done", "cancelled", "paused")
+        for kind in ("stages", "done", "cancelled", "paused", "reset")
     }
     tiers = _names(fields["tiers"], set()) if "tiers" in fields else (_DEFAULT_TIER,)
     for kind in ("stages", "done", "tiers"):
@@ -146,7 +146,7 @@ def _process(name: str, reader: Reader, owners: Table[Owner]) -> Process | None:
         return None
     return Process(
         name, owner, statuses["stages"], frozenset(optional), statuses["done"],
-        statuses["cancelled"], statuses["paused"], tiers,
+        statuses["cancelled"], statuses["paused"], statuses["reset"], tiers,
     )  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def _process() -> Schema:
     keys: Schema = {
         "owner": _name(),
         **{key: _list(_name(), least=1) for key in ("stages", "done", "tiers")},
-        **{key: _list(_name()) for key in ("optional", "cancelled", "paused")},
+        **{key: _list(_name()) for key in ("optional", "cancelled", "paused", "reset")},
     }
     return _object(keys, required=("stages", "done"))
 

@@ -96,6 +96,21 @@ def test_a_step_back_is_rework_and_runs_the_stage_clock_again() -> None:
     assert [(r.number, r.outcome) for r in runs(state, "making")] == [(0, "met"), (1, "breached")]
 
 
+def test_a_reset_begins_the_clocks_anew_where_the_order_stands() -> None:
+    state = after(event(0, "submitted"), event(10, "making"), event(60, "changed"))
+    assert [(r.number, r.outcome, r.deadline) for r in runs(state, "making")] == [
+        (0, "cancelled", START + 110),
+        (1, "", START + 160),
+    ]
+    assert [run.deadline for run in runs(state, "whole")][-1] == START + 360
+    assert (state.stage, state.since, state.status) == ("making", START + 10, "changed")
+
+
+def test_a_reset_takes_back_no_breach() -> None:
+    state = after(event(0, "making"), event(101, "changed"))
+    assert [run.outcome for run in runs(state, "making")] == ["breached", ""]
+
+
 def test_a_cancelled_order_cancels_what_still_runs_in_time() -> None:
     state = after(event(0, "submitted"), event(10, "making"), event(290, "cancelled"))
     assert [run.outcome for run in runs(state, "making")] == ["breached"]

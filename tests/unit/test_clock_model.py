@@ -84,10 +84,16 @@ class Life:
                 for watch in self.running():
                     watch.pause()
             return
+        if status == "changed" and not self.stage:
+            self.enter("submitted")
+            return
         self.paused = False
         for watch in self.running():
             watch.stopped = False
             watch.look(now)
+        if status == "changed":
+            self.begin_anew()
+            return
         if status in STAGES:
             if status != self.stage or not self.open:
                 self.enter(status)
@@ -95,6 +101,13 @@ class Life:
             self.stage, self.open = self.stage or "submitted", False
             for watch in self.running():
                 watch.end(cancelled=status == "cancelled")
+
+    def begin_anew(self) -> None:
+        if self.open:
+            running = self.running()
+            for watch in running:
+                watch.end(cancelled=True)
+            self.watches += [Stopwatch(watch.objective) for watch in running]
 
     def enter(self, stage: str) -> None:
         for watch in self.running():
@@ -157,7 +170,7 @@ class Clocks(RuleBasedStateMachine):
         order=st.sampled_from(["A-1", "A-1", "A-1", "A-2"]),
         at=st.integers(0, 16).map(lambda step: 25 * step),
         status=st.sampled_from(
-            [*STAGES, "making", "making", "waiting", "waiting", "shipped", "cancelled"]
+            [*STAGES, "making", "making", "waiting", "waiting", "changed", "shipped", "cancelled"]
         ),
     )
     def arrive(self, order: str, at: int, status: str) -> None:
