@@ -95,7 +95,8 @@ def carry_over(old: State, new: State) -> tuple[State, list[Key]]:
     for run in new.runs:
         before = counted.pop((run.objective, run.number), None)
         runs.append(run if before is None else replace(run, counted=before.counted))
-    gone = [_outcome(old, run, names.OUTCOME_CANCELLED) for run in counted.values()]
+    cancelled = names.OUTCOME_CANCELLED
+    gone = [_outcome(old, r, cancelled) for r in counted.values() if r.counted != cancelled]
     return replace(new, runs=tuple(runs)), gone
 
 
