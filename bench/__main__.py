@@ -10,14 +10,15 @@ from dataclasses import asdict
 from functools import partial
 from typing import Final
 
-from bench import collect, evaluation, generation, startup
+from bench import collect, evaluation, generation, places, startup
 from bench.figure import Figure
 
-BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
+BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "startup": startup.measure,
     "generation": generation.measure,
     "evaluation": evaluation.measure,
     "collect": collect.measure,
+    "collect-postgres": partial(collect.measure, lying=places.databases),
 }
 
 
@@ -35,8 +36,8 @@ def main() -> None:
         parser.error(f"no bench is called {', '.join(sorted(unknown))}")
     failed = False
     for name in given.names or BENCHES:
-        bench = partial(collect.measure, given.sizes) if name == "collect" else BENCHES[name]
-        for figure in bench():
+        bench = BENCHES[name]
+        for figure in bench(given.sizes) if name.startswith("collect") else bench():
             failed |= not figure.holds
             print(json.dumps(asdict(figure)) if given.json else _line(figure), flush=True)
     sys.exit(1 if failed else 0)

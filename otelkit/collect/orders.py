@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final, Literal
 
 from otelkit.collect.clock import Policy, Run, State
@@ -116,18 +114,8 @@ class Orders:
 
     def _page(self, kind: Late, places: list[Place], after: Alarm, limit: int) -> list[LateOrder]:
         until = self._engine.watermark
-        alarms = heapq.merge(
-            *(
-                [
-                    (alarm, place)
-                    for alarm in self._store.first_alarms(
-                        kind, place, after=after, until=until, limit=limit
-                    )
-                ]
-                for place in places
-            )
-        )
-        chosen = list(islice(alarms, limit))
+        chosen = self._store.first_alarms(kind, places, after=after, until=until, limit=limit)
+        chosen = chosen[:limit]
         states = self._store.get(number for (_, number), _ in chosen)
         return [_late(alarm, place, states[alarm[1]]) for alarm, place in chosen]
 
@@ -136,33 +124,26 @@ class Orders:
 
     def deadlines(self) -> Deadlines:
         """The deadlines that ``/metrics`` shows: a few seeks for each place, whatever is open."""
-        now = self._engine.watermark
         with self._engine.lock:
+            now = self._engine.watermark
             places = self._store.places(OVERDUE)
-            earliest = {
-                place: alarms[0][0]
-                for place in places
-                if (alarms := self._first(place, after=(now, LAST_NUMBER), until=float("inf")))
-            }
-            overdue = {}
-            for objective, stage in dict.fromkeys(place[:2] for place in places):
-                tiers = [place for place in places if place[:2] == (objective, stage)]
-                longest = self._longest(tiers, now)
-                states = self._store.get(number for _, number in longest)
-                for instant, number in longest:
-                    overdue[objective, stage, states[number].order_id] = instant
+            coming = self._store.first_alarms(
+                OVERDUE, places, after=(now, LAST_NUMBER), until=float("inf"), limit=1
+            )
+            passed = self._store.first_alarms(
+                OVERDUE, places, after=BEGINNING, until=now, limit=NAMED_A_STAGE
+            )
+            longest: dict[tuple[str, str], list[Alarm]] = {}
+            for alarm, (objective, stage, _) in passed:
+                longest.setdefault((objective, stage), []).append(alarm)
+            states = self._store.get({number for (_, number), _ in passed})
+        earliest = {place: instant for (instant, _), place in coming}
+        overdue = {
+            (*where, states[number].order_id): instant
+            for where, alarms in longest.items()
+            for instant, number in alarms[:NAMED_A_STAGE]
+        }
         return Deadlines(earliest, overdue)
-
-    def _longest(self, places: list[Place], now: float) -> list[Alarm]:
-        found = [
-            alarm
-            for place in places
-            for alarm in self._first(place, after=BEGINNING, until=now, limit=NAMED_A_STAGE)
-        ]
-        return sorted(found)[:NAMED_A_STAGE]
-
-    def _first(self, place: Place, *, after: Alarm, until: float, limit: int = 1) -> list[Alarm]:
-        return self._store.first_alarms(OVERDUE, place, after=after, until=until, limit=limit)
 
 
 def _late(alarm: Alarm, place: Place, state: State) -> LateOrder:

@@ -59,8 +59,8 @@ def fails_amid_events(
     assert until(lambda: taken(collector) > 0, 20, interval=0.02)
     fail()
     publish(url, events(ORDERS // 2, ORDERS))
-    assert until(lambda: why_down(collector), 30)
-    said = why_down(collector)
+    said = until(lambda: why_down(collector), 30)
+    assert said
     mend()
     assert until(lambda: not why_down(collector), 60)
     every = len(STEPS) * ORDERS
