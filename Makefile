@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export PYTHONPATH := examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo check test bench soak generate scenarios constraints clean
+.PHONY: demo check test bench soak generate scenarios conformance constraints clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo
@@ -45,6 +45,10 @@ generate: $(VENV)/dev
 # docs/scenarios.md: when otelkit's rules fire, and when the classic ones do. Some two minutes.
 scenarios: $(VENV)/servers
 	PYTHONPATH=examples:tests $(BIN)/python tests/scenarios.py
+
+# The table of docs/pika.md: what otelkit does with pika, and what OpenTelemetry's own does.
+conformance: $(VENV)/servers
+	PYTHONPATH=examples:tests $(BIN)/python tests/conformance.py
 
 # Resolves every dependency anew, to the newest versions that pyproject.toml allows.
 constraints:

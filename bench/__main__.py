@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from typing import Final
 
-from bench import collect, evaluation, generation, places, startup
+from bench import calls, collect, evaluation, generation, logs, places, startup
+from bench import exit as ending
 from bench.figure import Figure
 
 BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
@@ -19,6 +21,9 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "evaluation": evaluation.measure,
     "collect": collect.measure,
     "collect-postgres": partial(collect.measure, lying=places.databases),
+    "calls": calls.measure,
+    "logs": logs.measure,
+    "exit": ending.measure,
 }
 
 
@@ -34,6 +39,8 @@ def main() -> None:
     unknown = set(given.names) - set(BENCHES)
     if unknown:
         parser.error(f"no bench is called {', '.join(sorted(unknown))}")
+    # As by Ctrl-C: what a bench has started ends with it.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     failed = False
     for name in given.names or BENCHES:
         bench = BENCHES[name]

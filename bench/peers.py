@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parents[1] / "build" / "peers"
-REQUIREMENTS: Final = ("slokit-sre==1.0.1", "typer==0.29.2")
+REQUIREMENTS: Final = (
+    "slokit-sre==1.0.1",
+    "typer==0.29.2",
+    "logfire==5.4.0",
+    # What otelkit runs on, to be measured beside logfire in one process.
+    "opentelemetry-exporter-otlp==1.45.2",
+    "prometheus-client==0.26.0",
+)
 EMPTY_APP: Final = """
 import typer
 app = typer.Typer()

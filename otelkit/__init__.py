@@ -23,11 +23,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otelkit.instrument import pika
-    from otelkit.instrument.http import ASGIMiddleware
+    from otelkit.instrument import outbox, pika
+    from otelkit.instrument.asgi import ASGIMiddleware
+    from otelkit.instrument.init import init, local
     from otelkit.instrument.observe import observe
     from otelkit.instrument.orders import Order, current_order, order
-    from otelkit.instrument.telemetry import Telemetry, init
+    from otelkit.instrument.structured import structlog_processor
+    from otelkit.instrument.telemetry import Telemetry
+    from otelkit.instrument.wsgi import WSGIMiddleware
 
 __version__ = "0.1.0"
 
@@ -35,28 +38,35 @@ __all__ = [
     "ASGIMiddleware",
     "Order",
     "Telemetry",
+    "WSGIMiddleware",
     "__version__",
     "current_order",
     "init",
+    "local",
     "observe",
     "order",
+    "outbox",
     "pika",
+    "structlog_processor",
 ]
 
 _HOMES = {
-    "ASGIMiddleware": "http",
+    "ASGIMiddleware": "asgi",
     "Order": "orders",
     "Telemetry": "telemetry",
+    "WSGIMiddleware": "wsgi",
     "current_order": "orders",
-    "init": "telemetry",
+    "init": "init",
+    "local": "init",
     "observe": "observe",
     "order": "orders",
+    "structlog_processor": "structured",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "pika":
-        return import_module("otelkit.instrument.pika")
+    if name in {"outbox", "pika"}:
+        return import_module(f"otelkit.instrument.{name}")
     if name in _HOMES:
         return getattr(import_module(f"otelkit.instrument.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'otelkit' has no attribute {name!r}")

@@ -18,6 +18,15 @@ BATCH_CONTENT_TYPE: Final = "application/cloudevents-batch+json"
 
 MAX_ID_LENGTH: Final = 200
 """Longest order id, source, event id, status, tier, partner or alias, in characters."""
+MAX_ALIASES: Final = 20
+MAX_BYTES: Final = 64 * 1024
+"""Largest event, as UTF-8."""
+
+_PRINTABLE: Final = (
+    r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f"
+    r"\u205f-\u206f\u3000\ue000-\uf8ff\ufeff]*$"
+)
+"""In the syntax that Python and ECMA-262 share; further characters that do not show are rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +81,22 @@ def encode(event: OrderMoved) -> bytes:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the order event."""
-    name = {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH}
+    name = {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_ID_LENGTH,
+        "pattern": _PRINTABLE,
+    }
+    optional = {"type": ["string", "null"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "otelkit order event",
-        "description": "A CloudEvent 1.0 that says an order has reached a status.",
+        "description": (
+            "A CloudEvent 1.0 that says an order has reached a status. Beyond what is stated here: "
+            f"at most {MAX_BYTES} bytes; a time since the year 2000 and at most a day ahead; "
+            "a version without a decimal point; no character that does not show, of whatever "
+            "script, but the space."
+        ),
         "type": "object",
         "required": ["specversion", "type", "source", "id", "subject", "time", "data"],
         "properties": {
@@ -88,11 +108,13 @@ def json_schema() -> dict[str, Any]:
             "time": {
                 "type": "string",
                 "format": "date-time",
+                # Most validators only note a format.
+                "pattern": r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$",
                 "description": "When the status was reached, with its offset from UTC.",
             },
             "datacontenttype": {"const": "application/json"},
             "traceparent": {
-                "type": "string",
+                "type": ["string", "null"],
                 "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
             },
             "data": {
@@ -101,10 +123,21 @@ def json_schema() -> dict[str, Any]:
                 "properties": {
                     "process": name,
                     "status": name,
-                    "tier": name,
-                    "partner": name,
-                    "version": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
-                    "aliases": {"type": "object", "additionalProperties": name},
+                    "tier": name | optional,
+                    "partner": name | optional,
+                    "version": {
+                        "type": ["integer", "null"],
+                        "minimum": 0,
+                        "maximum": 2**63 - 1,
+                        "description": "The newer of two events has the higher one.",
+                    },
+                    "aliases": {
+                        "type": "object",
+                        "maxProperties": MAX_ALIASES,
+                        "propertyNames": name,
+                        "additionalProperties": name,
+                        "description": "Other names of the order, by the system that uses them.",
+                    },
                 },
             },
         },

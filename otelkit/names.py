@@ -51,6 +51,20 @@ MESSAGING_PROCESS_DURATION: Final = Metric(
     "Duration of processing one received message; error_type is empty when it succeeded.",
     "service",
 )
+MESSAGING_SENT: Final = Metric(
+    "messaging_client_sent_messages_total",
+    "counter",
+    ("messaging_system", "messaging_destination_name", "messaging_operation_name", "error_type"),
+    "Messages published, by exchange, or by queue on the default exchange.",
+    "service",
+)
+MESSAGING_CONSUMED: Final = Metric(
+    "messaging_client_consumed_messages_total",
+    "counter",
+    ("messaging_system", "messaging_destination_name", "messaging_operation_name"),
+    "Messages delivered to the service, by queue.",
+    "service",
+)
 TELEMETRY_DROPPED: Final = Metric(
     "otelkit_telemetry_dropped_total",
     "counter",
@@ -330,11 +344,32 @@ ORDERS_QUEUE: Final = "otelkit.orders"
 ORDERS_QUEUE_ARGUMENTS: Final = {"x-queue-type": "quorum", "x-single-active-consumer": True}
 """Both ends declare the queue, and RabbitMQ refuses a declaration that differs."""
 
+ATTR_MESSAGE_SETTLED: Final = "otelkit.message.settled"
+SETTLED_ACK: Final = "ack"
+SETTLED_REQUEUE: Final = "requeue"
+SETTLED_REJECT: Final = "reject"
+"""What has become of a message, on its process span and on the span that settles it. A rejected
+one goes to the dead-letter exchange of its queue, or nowhere."""
+
+ATTR_MESSAGE_REDELIVERED: Final = "otelkit.message.redelivered"
+ATTR_MESSAGE_WAITED: Final = "otelkit.message.waited_seconds"
+ATTR_MESSAGE_DEATH_REASON: Final = "otelkit.message.death.reason"
+ATTR_MESSAGE_DEATH_QUEUE: Final = "otelkit.message.death.queue"
+ATTR_MESSAGE_DEATH_COUNT: Final = "otelkit.message.death.count"
+"""Why a message is here again: delivered once before, or dead-lettered (the latest of its reasons
+and queues, and how often there), and the time since it was published."""
+
 HEADER_ORDER_ID: Final = "otelkit-order-id"
 HEADER_ORDER_PROCESS: Final = "otelkit-order-process"
 HEADER_ORDER_TIER: Final = "otelkit-order-tier"
 HEADER_ORDER_PARTNER: Final = "otelkit-order-partner"
-"""AMQP headers that carry the order in hand beside ``traceparent``."""
+ORDER_HEADERS: Final = (
+    HEADER_ORDER_ID,
+    HEADER_ORDER_PROCESS,
+    HEADER_ORDER_TIER,
+    HEADER_ORDER_PARTNER,
+)
+"""Headers of AMQP and HTTP that carry the order in hand beside ``traceparent``."""
 
 # --- dashboards ----------------------------------------------------------------------------
 

@@ -6,11 +6,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import promql_parser
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+
+from otelkit.generate import files
+from otelkit.model import Sla
 
 Series = Mapping[str, str]
 """Labels of one series; ``__name__`` is its metric's name."""
@@ -37,9 +41,9 @@ class Query:
         return promql_parser.parse(self.text)
 
 
-def queries(files: Mapping[str, str]) -> Iterator[Query]:
+def queries(made: Mapping[str, str]) -> Iterator[Query]:
     """Every PromQL expression of rules, of what alerts say, and of dashboards."""
-    for path, text in files.items():
+    for path, text in made.items():
         if path.startswith("alert_rules/"):
             for rule in rules(text):
                 yield Query(f"{path}: {rule_name(rule)}", rule["expr"])
@@ -55,6 +59,12 @@ def queries(files: Mapping[str, str]) -> Iterator[Query]:
 def _asked(template: str) -> list[str]:
     """The queries of an annotation."""
     return [found[0] or found[1] for found in _ASKED.findall(template)]
+
+
+def rule_texts(sla: Sla) -> dict[str, str]:
+    """The rule files of an SLA by their names."""
+    made = files.files(sla, "sla.yaml")
+    return {Path(path).name: text for path, text in made.items() if path.startswith(files.RULES)}
 
 
 def rules(text: str) -> Iterator[dict[str, Any]]:

@@ -27,10 +27,11 @@ _SERVERS: tuple[_Program, ...] = (
 _FOR_TESTS: tuple[_Program, ...] = (
     (PostgreSQL.package, "pg_createcluster", ""),
     (MariaDB.package, "mariadbd", ""),
+    (MariaDB.client_package, "mariadb", ""),
     ("nodejs", "node", ""),
     ("npm", "npm", ""),
 )
-"""Databases that the collector reads; and Grafana's grammars are JavaScript."""
+"""Databases of services and of the collector; and Grafana's grammars are JavaScript."""
 
 
 def missing(programs: Sequence[_Program] = _SERVERS) -> list[str]:

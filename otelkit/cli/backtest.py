@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from otelkit import spec
+from otelkit.cli.firings import compared, firing, subject, table
 from otelkit.cli.moment import moment, said
 from otelkit.cli.output import (
     UNKNOWN,
@@ -27,11 +28,9 @@ from otelkit.cli.server import Address, Token
 from otelkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from otelkit.model import Sla
     from otelkit.verify.backtest import Backtest, Measured, Outcome
-    from otelkit.verify.firing import Firing, Pair
+    from otelkit.verify.firing import Pair
     from otelkit.verify.replay import Rule
 
 EXAMPLE: Final = "Example: otelkit backtest sla.yaml --prometheus http://prometheus:9090 --from -7d"
@@ -87,7 +86,8 @@ def backtest(
     The rules are replayed over the raw data that Prometheus has stored, from a budget's period
     before the time asked for; `for:` is respected. They are worked out in a Prometheus of our own,
     which is gone afterwards. Nothing is written to the one that is asked. RulesNotEvaluating is
-    left out, since it is about the evaluation itself. Exit 3 where an objective had no data.
+    left out, since it is about the evaluation itself. Exit 3 where an objective of either
+    file had no data.
     """
     from otelkit.verify.backtest import Backtest
     from otelkit.verify.firing import Pair
@@ -101,17 +101,20 @@ def backtest(
     new, old = outcomes[0], outcomes[1] if against else None
     pairs = _pairs(files, old, new) if old else [Pair(None, one) for one in new.firings]
     if as_json:
-        compared = {"against": str(against), "pairs": _told(pairs)} if old else {}
-        print_json(_answer(sla, start, end, new) | compared)
+        answer = _answer(sla, start, end, new)
+        if old:
+            answer |= {"against": str(against), "against_objectives": _measured(old)}
+            answer |= {"pairs": compared(pairs)}
+        print_json(answer)
     else:
         if pairs:
-            console().print(_table(pairs, _of_the_file(files), compared=old is not None))
+            console().print(table(pairs, _of_the_file(files), versus=old is not None))
         count = plural(len(new.firings), "firing")
         versus = _versus(pairs) if old else ""
         note(f"{sla}: {count} from {said(start)} to {said(end)}{versus}")
-        for one in new.measured:
-            _reserve(one)
-    if not all(one.within for one in new.measured):
+        for sentence in _reserves(paths, outcomes):
+            note(sentence)
+    if not all(one.within for outcome in outcomes for one in outcome.measured):
         raise Stop(UNKNOWN)
 
 
@@ -180,7 +183,7 @@ def _end(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-# --- for programs --------------------------------------------------------------------------
+# --- the answer ---------------------------------------------------------------------------
 
 
 def _answer(sla: Path, start: datetime, end: datetime, found: Outcome) -> dict[str, Any]:
@@ -188,39 +191,22 @@ def _answer(sla: Path, start: datetime, end: datetime, found: Outcome) -> dict[s
         "file": str(sla),
         "from": start.isoformat(),
         "to": end.isoformat(),
-        "firings": [_firing(one) for one in found.firings],
-        "objectives": [
-            {
-                "objective": one.labels["objective"],
-                "environment": one.labels["environment"],
-                "data": one.within,
-                "history_from": one.first and one.first.isoformat(),
-                "history_wanted_from": one.wanted.isoformat(),
-            }
-            for one in found.measured
-        ],
+        "firings": [firing(one) for one in found.firings],
+        "objectives": _measured(found),
     }
 
 
-def _firing(one: Firing | None) -> dict[str, Any] | None:
-    if one is None:
-        return None
-    return {
-        "alert": one.alert,
-        "labels": dict(one.labels),
-        "from": datetime.fromtimestamp(one.since, UTC).isoformat(),
-        "to": datetime.fromtimestamp(one.until, UTC).isoformat(),
-        "seconds": one.until - one.since,
-        "began_before": one.before,
-        "still_firing": one.still,
-    }
-
-
-def _told(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    return [{"old": _firing(pair.old), "new": _firing(pair.new)} for pair in pairs]
-
-
-# --- for people ----------------------------------------------------------------------------
+def _measured(found: Outcome) -> list[dict[str, Any]]:
+    return [
+        {
+            "objective": one.labels["objective"],
+            "environment": one.labels["environment"],
+            "data": one.within,
+            "history_from": one.first and one.first.isoformat(),
+            "history_wanted_from": one.wanted.isoformat(),
+        }
+        for one in found.measured
+    ]
 
 
 def _pairs(files: Sequence[Sla], old: Outcome, new: Outcome) -> list[Pair]:
@@ -241,73 +227,24 @@ def _versus(pairs: Sequence[Pair]) -> str:
     return f"; {only_new} of them only by it, and {only_old} only by the old file"
 
 
-def _reserve(one: Measured) -> None:
-    """What keeps an answer about an objective from being the whole truth."""
-    name = _name(one.labels)
+def _reserves(paths: Sequence[Path], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """What keeps the answer from being the whole truth; of an old file only what is its own."""
+    new = [sentence for one in outcomes[0].measured for sentence in _reserve(one)]
+    yield from new
+    for path, outcome in zip(paths[1:], outcomes[1:], strict=True):
+        old = (sentence for one in outcome.measured for sentence in _reserve(one))
+        yield from (f"{path}: {sentence}" for sentence in old if sentence not in new)
+
+
+def _reserve(one: Measured) -> Iterator[str]:
+    name = subject(one.labels)
     if not one.within:
-        note(
+        yield (
             f"{name}: no data in this time, so that its silence means nothing; "
             "ask `otelkit check --prometheus` what is missing"
         )
     elif one.first and one.first - one.wanted > _SHORT:
-        note(
+        yield (
             f"{name}: data only from {said(one.first)}; its budget would look back to "
             f"{said(one.wanted)}, and is reckoned from less"
         )
-
-
-def _name(labels: Any) -> str:
-    from otelkit import names
-
-    environment = labels["environment"]
-    environment = "" if environment == names.DEFAULT_ENVIRONMENT else environment
-    return ".".join(filter(None, [environment, labels.get("objective")]))
-
-
-def _table(pairs: Sequence[Pair], ignored: set[str], *, compared: bool) -> Table:
-    from rich.table import Column, Table
-
-    table = Table("severity", "alert", Column("of", overflow="fold"), "from (UTC)", "for")
-    if compared:
-        table.add_column("by the old file", overflow="fold")
-    for pair in pairs:
-        if (one := pair.new or pair.old) is None:
-            continue
-        when = [_since(one), _length(one)] if pair.new else ["silent", ""]
-        old = [_versus_old(pair)] if compared else []
-        of = " ".join((_name(one.labels), *_others(one, ignored))).strip()
-        table.add_row(one.labels.get("severity", ""), one.alert, of, *when, *old)
-    return table
-
-
-def _others(one: Firing, ignored: set[str]) -> Iterator[str]:
-    """The labels that tell it from others of its objective: those of `by`, a stage, a queue."""
-    known = {"environment", "objective", "severity"} | ignored
-    yield from (f"{k}={v}" for k, v in one.labels.items() if k not in known)
-
-
-def _since(one: Firing) -> str:
-    return ("before " if one.before else "") + said(one.since)[:-1]
-
-
-def _length(one: Firing) -> str:
-    return ("over " if one.before or one.still else "") + _spoken(one.until - one.since)
-
-
-def _spoken(seconds: float) -> str:
-    from otelkit.slo import spoken
-
-    return spoken(round(seconds / 60)) if seconds >= 60 else f"{seconds:.0f}s"
-
-
-def _versus_old(pair: Pair) -> str:
-    old, new = pair.old, pair.new
-    if old is None or new is None:
-        return "silent" if old is None else f"{_since(old)} for {_length(old)}"
-    later, longer = old.since - new.since, (old.until - old.since) - (new.until - new.since)
-    parts = [
-        f"{_spoken(abs(by))} {word[by > 0]}"
-        for by, word in ((later, ("earlier", "later")), (longer, ("shorter", "longer")))
-        if by
-    ]
-    return ", ".join(parts) or "the same"

@@ -68,6 +68,7 @@ def explain(
 
     Minutes count from the first bad event of steady traffic that was good for a whole period, to
     the alert: at a full outage, and at bursts that would spend the budget 10 and 2 times too fast.
+    Of alerts on silence they count from the last sample, tick or evaluation.
     """
     from otelkit.generate.cost import Assumed, costs
 
@@ -119,14 +120,17 @@ class Part:
 
 
 def _part(sla: Sla, cost: Cost, events: Decimal) -> Part:
-    from otelkit import slo
+    from otelkit import names, slo
+    from otelkit.generate.health import watches_orders
 
     one = next(narrow for narrow in sla.in_environments() if _name(narrow) == cost.environment)
     objective = next((o for o in one.objectives if o.name == cost.objective), None)
-    if objective is None or one.environment is None:
-        return Part(cost, None, (), events)
+    page_as = one.environment.page_as if one.environment else names.SEVERITY_PAGE
+    if objective is None:
+        watching = slo.watching(collector=watches_orders(one), page_as=page_as)
+        return Part(cost, None, tuple(watching), events)
     per_minute = slo.events_a_minute(objective, events)
-    alerts = slo.expected(objective, per_minute, one.environment.page_as)
+    alerts = (*slo.expected(objective, per_minute, page_as), slo.no_data(objective))
     return Part(cost, objective, alerts, per_minute)
 
 
@@ -154,6 +158,14 @@ def _told(parts: Sequence[Part], events: Decimal, assumed: Assumed) -> dict[str,
             "scrape_interval_seconds": int(assumed.scrape.total_seconds()),
         },
         "objectives": [_objective(part) for part in parts if part.objective],
+        "watching": [
+            {
+                "environment": part.cost.environment,
+                "alerts": [_alert(alert) for alert in part.alerts],
+            }
+            for part in parts
+            if part.objective is None
+        ],
         "series": sum(part.cost.series for part in parts),
         "samples": sum(part.cost.samples for part in parts),
     }
@@ -198,7 +210,8 @@ def _show(parts: Sequence[Part], events: Decimal, assumed: Assumed) -> None:
             print(f"{part.name}: {said}.")
     note(
         f"{assumed}; {events:f} events a minute. Windows over six hours are kept in whole hours, "
-        "so what reads them may come up to 59m sooner."
+        "so what reads them may come up to 59m sooner. Alerts on silence count from the last "
+        "sample, tick or evaluation."
     )
 
 

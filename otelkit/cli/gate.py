@@ -36,7 +36,8 @@ def gate(
     """Say whether a release is allowed: exit 0 for yes, 2 for no, 3 for unknown.
 
     No, while an objective has less of its error budget left than `release: {freeze_below: 10%}` of
-    the SLA file says. An objective without a budget on record makes the answer unknown, never yes.
+    the SLA file says. A budget that is not on record, or whose events are no longer counted, makes
+    the answer unknown, never yes; a value of a `by` label that is gone for a day has no say.
     """
     from otelkit.verify.gate import Verdict, findings, overall
     from otelkit.verify.prometheus import Prometheus
@@ -116,7 +117,7 @@ def _say(verdict: str, limit: Decimal, told: Sequence[Finding]) -> None:
 
     from otelkit import slo
 
-    colours = {"yes": "green", "no": "red", "unknown": "yellow"}
+    colours = {"yes": "green", "no": "red", "unknown": "yellow", "gone": "dim"}
     table = Table("objective", "environment", "budget left", "release")
     for one in told:
         name = " ".join([one.objective, *(f"{k}={v}" for k, v in one.labels)])

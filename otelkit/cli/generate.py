@@ -34,8 +34,8 @@ MaxSamples = Annotated[
         "--max-samples",
         min=0,
         metavar="N",
-        help="Refuse rules that read more samples in one evaluation; `explain` shows what each "
-        "objective reads.",
+        help="Refuse rules that would read more samples in one evaluation, if each selector of a "
+        "service's metrics matched 20 series; `explain --series` reckons with other numbers.",
     ),
 ]
 _DEAREST: Final = 5
@@ -96,6 +96,7 @@ def _refuse_dearer(sla: Sla, most: int) -> None:
     found = costs(sla)
     samples = sum(cost.samples for cost in found)
     if samples <= most:
+        note(f"the rules read {samples:,} samples in one evaluation, {ASSUMED}")
         return
     dearest = sorted(found, key=lambda cost: cost.samples, reverse=True)[:_DEAREST]
     named = ", ".join(f"{cost.name} {cost.samples:,}" for cost in dearest)

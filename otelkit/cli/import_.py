@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -13,7 +13,7 @@ from otelkit.cli.output import FAILED, Json, Stop, note, plural, print_json
 from otelkit.errors import ConfigError, Problem, SpecError
 
 if TYPE_CHECKING:
-    from otelkit.migrate.result import Imported
+    from otelkit.migrate.result import Imported, Make
 
 SLOTH: Final = "Example: otelkit import sloth slos.yaml -o sla.yaml"
 OPENSLO: Final = "Example: otelkit import openslo slos.yaml -o sla.yaml"
@@ -41,7 +41,7 @@ def sloth(
     """From Sloth: prometheus/v1, or its Kubernetes resources."""
     from otelkit.migrate import sloth
 
-    _answer(file, sloth.load, output, force=force, as_json=as_json)
+    _answer(file, sloth.draft, output, force=force, as_json=as_json)
 
 
 @app.command("openslo", epilog=OPENSLO)
@@ -51,20 +51,20 @@ def openslo(
     """From OpenSLO v1 or v1alpha, with several objects a file."""
     from otelkit.migrate import openslo
 
-    _answer(file, openslo.load, output, force=force, as_json=as_json)
+    _answer(file, openslo.draft, output, force=force, as_json=as_json)
 
 
-def _answer(
-    file: Path, load: Callable[[Path], Imported], output: Path | None, *, force: bool, as_json: bool
-) -> None:
+def _answer(file: Path, make: Make, output: Path | None, *, force: bool, as_json: bool) -> None:
     """Each field that did not come over is told on standard error, as ``file:line:column:``."""
+    from otelkit.migrate.result import load
+
     if output is not None and output.exists():
         if not force:
             raise ConfigError(f"{output} is there already; name another file, or use --force")
         if file.exists() and output.samefile(file):
             raise ConfigError(f"{output} is the file that is read; name another one")
     try:
-        found = load(file)
+        found = load(file, make)
     except SpecError as error:
         if not as_json:
             raise

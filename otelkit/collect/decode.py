@@ -9,10 +9,8 @@ from typing import Annotated, Final
 import msgspec
 
 from otelkit.errors import EventError
-from otelkit.events import MAX_ID_LENGTH, ORDER_MOVED
+from otelkit.events import MAX_ALIASES, MAX_BYTES, MAX_ID_LENGTH, ORDER_MOVED
 
-MAX_BYTES: Final = 64 * 1024
-MAX_ALIASES: Final = 20
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 """An event from before this comes from a clock that was never set."""
 FUTURE_SECONDS: Final = 86_400.0
@@ -104,8 +102,9 @@ def _event(found: _Envelope, at: float, received: float) -> Event:
 
 def _check_text(event: Event) -> None:
     """Names end up in metrics, logs and pages: control characters have no business there."""
-    texts = (event.source, event.id, event.order_id, event.partner or "")
-    every = (*texts, *event.aliases, *event.aliases.values())
+    texts = (event.source, event.id, event.order_id, event.process, event.status)
+    optional = (event.tier or "", event.partner or "")
+    every = (*texts, *optional, *event.aliases, *event.aliases.values())
     if "".join(every).isprintable():
         return
     text = next(text for text in every if not text.isprintable())

@@ -100,15 +100,12 @@ def _matching(name: str, old: Sla, new: Sla) -> Iterator[Change]:
 
 
 def _watchers(name: str, old: Sla, new: Sla) -> Iterator[Change]:
-    """Who is paged when the rules or the collector themselves stand still."""
-    if not (old.objectives and new.objectives):
-        return
-    pairs = [(names.ALERT_RULES_NOT_EVALUATING, old.objectives[0].owner, new.objectives[0].owner)]
+    """Who is paged when the collector stands still."""
     if watches_orders(old) and watches_orders(new):
-        pairs.append((names.ALERT_COLLECTOR_STALE, collector_owner(old), collector_owner(new)))
-    for alert, was, now in pairs:
+        was, now = collector_owner(old), collector_owner(new)
         if was != now:
-            yield Change(name, now, None, f"is told of {alert} instead of {was}")
+            text = f"is told of {names.ALERT_COLLECTOR_STALE} instead of {was}"
+            yield Change(name, now, None, text)
 
 
 def _page_as(sla: Sla) -> str:

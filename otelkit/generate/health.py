@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from otelkit import names
+from otelkit import names, slo
 from otelkit.generate.alerts import labels_of
 from otelkit.generate.annotations import alert_annotations
 from otelkit.generate.rule import Alert, Group, Recording, matchers
@@ -22,10 +22,8 @@ from otelkit.generate.scope import (
 )
 from otelkit.model import BudgetObjective, Clock, Objective, QueueLimit, Sla
 
-STALE_SECONDS: Final = 120
-"""Twenty-four default ticks of the collector. Younger than that is a pause, not a stop."""
-SILENCE: Final = "10m"
-"""Twice the five minutes for which Prometheus itself takes an old sample for a present one."""
+_SILENCE: Final = slo.promql_duration(slo.UNMEASURED)
+_HOLD: Final = slo.promql_duration(slo.UNMEASURED_HOLD)
 REMEMBERED: Final = "1d:5m"
 """How long a value of the labels ``by`` is missed before it is taken for one that is gone."""
 
@@ -69,7 +67,7 @@ def group(sla: Sla, watched: Sequence[str]) -> Group:
     alerts = [*_no_data(sla)]
     if watches_orders(sla):
         alerts.append(_collector_stale(sla))
-    alerts.append(_rules_not_evaluating(sla, watched))
+    alerts += _rules_not_evaluating(sla, watched)
     return Group(group_name(sla, "health"), tuple(alerts))
 
 
@@ -86,12 +84,12 @@ def _no_data(sla: Sla) -> Iterator[Alert]:
                 variables={"objective": objective.name},
                 summary=f"No data for {objective.name}",
                 description=(
-                    f"Nothing has been measured for {SILENCE}. Is what it measures being scraped, "
+                    f"Nothing has been measured for {_SILENCE}. Is what it measures being scraped, "
                     "under the names and labels of the SLA file?"
                 ),
             ),
             f"{objective.name}: nothing measured is not the same as nothing wrong.",
-            hold="5m",
+            hold=_HOLD,
         )
 
 
@@ -99,13 +97,13 @@ def _absent(sla: Sla, objective: Objective) -> str:
     if isinstance(objective, QueueLimit):
         own = {**collected(sla), "queue": objective.queue.name}
         depth = names.DLQ_MESSAGES.name + matchers(own)
-        return f"max by (queue) (absent_over_time({depth}[{SILENCE}]))"
+        return f"max by (queue) (absent_over_time({depth}[{_SILENCE}]))"
     events = f"{names.TOTAL}5m" + matchers(identity(sla, objective.name))
-    everything = f"absent_over_time({events}[{SILENCE}])"
+    everything = f"absent_over_time({events}[{_SILENCE}])"
     if not isinstance(objective, BudgetObjective) or not objective.by:
         return everything
     # Nothing tells which values there should be, but those of the last day can be missed.
-    seen, now = (f"present_over_time({events}[{span}])" for span in (REMEMBERED, SILENCE))
+    seen, now = (f"present_over_time({events}[{span}])" for span in (REMEMBERED, _SILENCE))
     return f"{everything}\nor {seen} unless {now}"
 
 
@@ -123,7 +121,7 @@ def _collector_stale(sla: Sla) -> Alert:
     }
     return Alert(
         names.ALERT_COLLECTOR_STALE,
-        f"time() - min(max by (shard) ({tick})) > {STALE_SECONDS}\n"
+        f"time() - min(max by (shard) ({tick})) > {slo.STALE.total_seconds():.0f}\n"
         f"or max(absent({tick})) == 1\n"
         f"or min(max by (source) ({source})) == 0",
         labels,
@@ -139,7 +137,7 @@ def _collector_stale(sla: Sla) -> Alert:
             ),
         ),
         "The collector is gone, stands still, or has lost its source of events.",
-        hold="1m",
+        hold=slo.promql_duration(slo.STALE_HOLD),
     )
 
 
@@ -148,30 +146,41 @@ def collector_owner(sla: Sla) -> str:
     return next(objective.owner for objective in sla.objectives if from_collector(objective))
 
 
-def _rules_not_evaluating(sla: Sla, watched: Sequence[str]) -> Alert:
-    labels = {
-        "system": sla.system,
-        "environment": environment_of(sla),
-        "severity": severity_of(sla, names.SEVERITY_PAGE),
-        "owner": sla.objectives[0].owner,
-        **sla.labels,
+def group_owners(sla: Sla) -> dict[str, tuple[str, ...]]:
+    """By group of rules, whom it leaves without alerts when it stands still."""
+    return {
+        group_name(sla, "sli"): tuple(dict.fromkeys(o.owner for o in sla.budgets)),
+        **{group_name(sla, o.name): (o.owner,) for o in sla.objectives},
     }
-    beats = (names.RULES_EVALUATED + matchers(heartbeat_labels(sla, name)) for name in watched)
-    return Alert(
-        names.ALERT_RULES_NOT_EVALUATING,
-        "\nor ".join(f"absent_over_time({beat}[{SILENCE}])" for beat in beats),
-        labels,
-        alert_annotations(
-            sla,
+
+
+def _rules_not_evaluating(sla: Sla, watched: Sequence[str]) -> Iterator[Alert]:
+    """One alert for each owner, on the groups that their alerts need."""
+    owners = group_owners(sla)
+    for owner in dict.fromkeys(objective.owner for objective in sla.objectives):
+        own = (name for name in watched if owner in owners[name])
+        beats = (names.RULES_EVALUATED + matchers(heartbeat_labels(sla, name)) for name in own)
+        yield Alert(
             names.ALERT_RULES_NOT_EVALUATING,
-            dashboard=names.DASHBOARD_OVERVIEW,
-            variables={},
-            summary=f"Rules of {sla.system} are not being evaluated",
-            description=(
-                f"The group {{{{ $labels.rule_group }}}} has recorded nothing for {SILENCE}. "
-                "Its alerts are silent, whatever happens."
+            "\nor ".join(f"absent_over_time({beat}[{_SILENCE}])" for beat in beats),
+            {
+                "system": sla.system,
+                "environment": environment_of(sla),
+                "severity": severity_of(sla, names.SEVERITY_PAGE),
+                "owner": owner,
+                **sla.labels,
+            },
+            alert_annotations(
+                sla,
+                names.ALERT_RULES_NOT_EVALUATING,
+                dashboard=names.DASHBOARD_OVERVIEW,
+                variables={},
+                summary=f"Rules of {sla.system} are not being evaluated",
+                description=(
+                    f"The group {{{{ $labels.rule_group }}}} has recorded nothing for {_SILENCE}. "
+                    "Its alerts are silent, whatever happens."
+                ),
             ),
-        ),
-        "A group of rules has stopped, fails, or was never loaded.",
-        hold="5m",
-    )
+            f"A group of rules that alerts {owner} has stopped, fails, or was never loaded.",
+            hold=_HOLD,
+        )

@@ -14,7 +14,6 @@ from typing import Final
 
 from otelkit import names, slo
 from otelkit.generate import text
-from otelkit.generate.narrowing import narrow
 from otelkit.generate.rule import Group, Recording, joined_on, keeping, matchers
 from otelkit.generate.scope import collected, group_name, identity, match_of
 from otelkit.model import (
@@ -27,6 +26,7 @@ from otelkit.model import (
     Selectors,
     Sla,
 )
+from otelkit.spec.narrowing import narrow
 
 _SPAN: Final = 300
 """Seconds over which a recording counts."""

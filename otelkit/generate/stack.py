@@ -13,7 +13,7 @@ from otelkit import names
 from otelkit.generate import text
 from otelkit.generate.health import from_collector, watches_orders
 from otelkit.generate.scope import narrowed
-from otelkit.model import Sla
+from otelkit.model import Clock, QueueLimit, Sla
 
 Matcher = tuple[str, str, str]
 """A label, how it is compared, and with what."""
@@ -25,6 +25,7 @@ COLLECTOR_PORT: Final = 9465
 UNROUTED: Final = "unrouted"
 """Receiver of a whole Alertmanager configuration for alerts that are nobody's."""
 _FROM_COLLECTOR: Final = (
+    names.ALERT_ERROR_BUDGET_BURN,
     names.ALERT_ORDERS_OVERDUE,
     names.ALERT_ORDERS_AT_RISK,
     names.ALERT_DEAD_LETTERS,
@@ -105,14 +106,20 @@ def _inhibition(sla: Sla) -> Iterator[_Inhibition]:
         ("alertname", "environment", "objective", *by),
     )
     collected = dict.fromkeys(o.name for o in every if from_collector(o))
-    if collected:
-        stale: Matcher = ("alertname", "=", names.ALERT_COLLECTOR_STALE)
+    told = dict.fromkeys(o.name for o in every if isinstance(o, (Clock, QueueLimit)))
+    stale: Matcher = ("alertname", "=", names.ALERT_COLLECTOR_STALE)
+    if told:
         yield _Inhibition(
-            "What a stale collector says about orders and dead letters is old.",
+            "What a stale collector says is old, and orders whose events it lacks look late to it.",
             (stale, own),
-            (("alertname", "=~", "|".join(_FROM_COLLECTOR)), own),
+            (
+                ("alertname", "=~", "|".join(_FROM_COLLECTOR)),
+                ("objective", "=~", "|".join(told)),
+                own,
+            ),
             ("environment",),
         )
+    if collected:
         yield _Inhibition(
             "It is why nothing is known of what only it can measure.",
             (stale, own),

@@ -1,5 +1,6 @@
 """What a service imports: spans, metrics, logs and order events of one process.
 
-``telemetry`` sets everything up and ``runtime`` holds it; ``observe``, ``http``, ``pika`` and
-``orders`` use it, each alone. Nothing here ever raises into the service.
+``init`` is told what to set up, ``telemetry`` does it and ``runtime`` holds it; ``observe``,
+``asgi``, ``wsgi``, ``outgoing``, ``pika`` and ``orders`` use it, each alone. Nothing here ever
+raises into the service.
 """

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span, SpanProcessor
+from opentelemetry.trace import Span as AnySpan
 
 from otelkit import names
+from otelkit.events import MAX_ID_LENGTH
+
+T = TypeVar("T")
+
+_MANY: Final = 64
+"""Spans below an entry, from which on those that have ended are let go of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,41 +40,107 @@ class OrderInHand:
         return found
 
     def headers(self) -> dict[str, str]:
-        """AMQP headers by which the order travels with a message."""
-        pairs = zip(_HEADERS, (self.id, self.process, self.tier, self.partner), strict=True)
+        """Headers by which the order travels with a message, or with a request."""
+        pairs = zip(
+            names.ORDER_HEADERS, (self.id, self.process, self.tier, self.partner), strict=True
+        )
         return {name: value for name, value in pairs if value is not None}
 
 
-_HEADERS: Final = (
-    names.HEADER_ORDER_ID,
-    names.HEADER_ORDER_PROCESS,
-    names.HEADER_ORDER_TIER,
-    names.HEADER_ORDER_PARTNER,
-)
-_in_hand: ContextVar[OrderInHand | None] = ContextVar("otelkit_order_in_hand", default=None)
+class Entry:
+    """Work that came in from outside as a whole, such as a request: its span, and its order.
+
+    The order may be known later than the span begins: by the route that is found, or because the
+    service takes one. The first one that is known marks the span and those below it that are open
+    by then; a request that goes on to other orders is still about the first.
+    """
+
+    def __init__(
+        self,
+        span: AnySpan,
+        find: Callable[[], OrderInHand | None],
+        partner: str | None = None,
+    ) -> None:
+        self.span = span
+        self.partner = partner
+        self._find = find
+        self._order: OrderInHand | None = None
+        self._open: list[AnySpan] = []
+        self.about: OrderInHand | None = None
+        """The first order that was known."""
+
+    def order(self) -> OrderInHand | None:
+        """The order that the entry itself names."""
+        if self._order is None:
+            self._order = self._find()
+            if self._order is not None:
+                self.mark(self._order)
+        return self._order
+
+    def mark(self, order: OrderInHand) -> None:
+        """Put an order on the span and those below, unless they carry one already."""
+        if self.about is None:
+            self.about = order
+            for span in (self.span, *self._open):
+                if span.is_recording():
+                    span.set_attributes(order.attributes())
+            self._open.clear()
+
+    def watch(self, span: AnySpan) -> None:
+        """A span below has begun while no order is known."""
+        if len(self._open) >= _MANY:
+            self._open = [span for span in self._open if span.is_recording()]
+        self._open.append(span)
+
+
+_in_hand: ContextVar[OrderInHand | Entry | None] = ContextVar("otelkit_in_hand", default=None)
+_entry: ContextVar[Entry | None] = ContextVar("otelkit_entry", default=None)
 
 
 def in_hand() -> OrderInHand | None:
     """The order that the running code works on."""
-    return _in_hand.get()
+    held = _in_hand.get()
+    return held.order() if isinstance(held, Entry) else held
+
+
+def partner() -> str | None:
+    """The partner that whatever came in names, with or without an order."""
+    entry = _entry.get()
+    return None if entry is None else entry.partner
 
 
 @contextmanager
 def taking(order: OrderInHand | None) -> Iterator[None]:
     """Work on an order; None works on none."""
-    token = _in_hand.set(order)
+    entry = _entry.get()
+    if order is not None and entry is not None:
+        entry.mark(order)
+    with _setting(_in_hand, order):
+        yield
+
+
+@contextmanager
+def entering(entry: Entry) -> Iterator[None]:
+    """Work on what came in, and on its order once that is known."""
+    with _setting(_entry, entry), _setting(_in_hand, entry):
+        yield
+
+
+@contextmanager
+def _setting(variable: ContextVar[T], value: T) -> Iterator[None]:
+    token = variable.set(value)
     try:
         yield
     finally:
         # A generator of the service's may end in another context than it began in (a FastAPI
         # dependency does, in a pool of threads): there is nothing to put back there.
         with suppress(ValueError):
-            _in_hand.reset(token)
+            variable.reset(token)
 
 
 def from_headers(headers: Mapping[str, object] | None) -> OrderInHand | None:
     """The order that a message is about, if its headers say so."""
-    id_, process, tier, partner = (_text((headers or {}).get(name)) for name in _HEADERS)
+    id_, process, tier, partner = (_text((headers or {}).get(name)) for name in names.ORDER_HEADERS)
     if id_ is None or process is None:
         return None
     return OrderInHand(id_, process, tier, partner)
@@ -76,13 +149,17 @@ def from_headers(headers: Mapping[str, object] | None) -> OrderInHand | None:
 def _text(value: object) -> str | None:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    return value if isinstance(value, str) and value else None
+    return value[:MAX_ID_LENGTH] if isinstance(value, str) and value else None
 
 
 class OrderSpanProcessor(SpanProcessor):
     """Puts the order in hand on every span that starts."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
-        order = _in_hand.get()
+        order, entry = in_hand(), _entry.get()
+        if order is None and entry is not None:
+            order = entry.about
+            if order is None:
+                entry.watch(span)
         if order is not None:
             span.set_attributes(order.attributes())

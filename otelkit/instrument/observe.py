@@ -5,20 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import suppress
+from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, Final, ParamSpec, TypeVar, cast, overload
+from types import TracebackType
+from typing import Any, Final, ParamSpec, Self, TypeVar, cast, overload
 
-from opentelemetry import context, trace
-from opentelemetry.trace import Status, StatusCode
-from prometheus_client import Histogram
+from opentelemetry.trace import get_current_span
 
-from otelkit.instrument import runtime
+from otelkit.instrument.operations import Call, Errors, Operation
 from otelkit.instrument.runtime import Signals
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Errors = tuple[type[BaseException], ...]
 
 _NOT_ERRORS: Final[Errors] = (GeneratorExit, StopIteration, StopAsyncIteration)
 
@@ -27,203 +25,236 @@ _NOT_ERRORS: Final[Errors] = (GeneratorExit, StopIteration, StopAsyncIteration)
 def observe(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def observe(
-    *, name: str | None = None, ignore: Errors = ()
-) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+    name: str, /, *, ignore: Errors = (), span: bool = True, telemetry: Signals | None = None
+) -> Observed: ...
+@overload
 def observe(
-    function: Callable[P, R] | None = None, /, *, name: str | None = None, ignore: Errors = ()
-) -> Callable[P, R] | Callable[[Callable[P, R]], Callable[P, R]]:
-    """Observe every call of a function, coroutine function, generator or async generator.
+    *,
+    name: str | None = None,
+    ignore: Errors = (),
+    span: bool = True,
+    telemetry: Signals | None = None,
+) -> Observed: ...
+def observe(
+    what: Callable[P, R] | str | None = None,
+    /,
+    *,
+    name: str | None = None,
+    ignore: Errors = (),
+    span: bool = True,
+    telemetry: Signals | None = None,
+) -> Callable[P, R] | Observed:
+    """Observe every call of a function, or a block: ``with otelkit.observe("price"):``.
 
-    Each call is a span and one observation of ``otelkit_operation_duration_seconds``; a generator
-    counts from its first step to its end. ``name`` is the operation, the function's qualified name
-    unless given: keep ids out of it. Exceptions are recorded and raised again; those in ``ignore``
-    (a search that finds nothing, say) count as success.
+    Works on functions, coroutine functions, generators and async generators, and as ``with`` and
+    ``async with``. Each call is a span and one observation of
+    ``otelkit_operation_duration_seconds``. A generator's duration is the time that its own code
+    takes; what its consumer does between two steps is not in it, though its span lasts from the
+    first step to the end.
+
+    :param name: the operation, the function's qualified name unless given: keep ids out of it.
+    :param ignore: exceptions that count as success (a search that finds nothing, say). All others
+        are recorded; every exception is raised again as it was.
+    :param span: False counts and times calls without a span, for what is called very often.
+    :param telemetry: that of ``otelkit.local``; unless given, what ``init`` has set up.
     """
-    if function is None:
-        return lambda decorated: _observed(decorated, name, ignore)
-    return _observed(function, name, ignore)
+    if callable(what):
+        return Observed(None)(what)
+    return Observed(what or name, ignore=ignore, span=span, telemetry=telemetry)
 
 
-def _observed(function: Callable[P, R], name: str | None, ignore: Errors) -> Callable[P, R]:
-    named = name or str(getattr(function, "__qualname__", type(function).__qualname__))
-    operation = _Operation(named, (*ignore, *_NOT_ERRORS))
-    wrap: Callable[[Callable[..., Any], _Operation], Callable[..., Any]]
+class Observed:
+    """A decorator and a context manager; a block may be entered again, within itself as well."""
+
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        ignore: Errors = (),
+        span: bool = True,
+        telemetry: Signals | None = None,
+    ) -> None:
+        self._name = name
+        self._make = functools.partial(
+            Operation, not_errors=(*ignore, *_NOT_ERRORS), span=span, telemetry=telemetry
+        )
+        self._operation: Operation | None = None
+        self._open: list[Call] = []
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        if isinstance(function, classmethod | staticmethod):
+            # What stands below in the list of decorators is no function yet.
+            return cast("Callable[P, R]", type(function)(self(function.__func__)))
+        name = self._name or str(getattr(function, "__qualname__", type(function).__qualname__))
+        operation = self._make(name)
+        wrapped = _wrapper(function, operation)(function, operation)
+        return cast("Callable[P, R]", functools.wraps(function)(wrapped))
+
+    def __enter__(self) -> Self:
+        if self._operation is None:
+            self._operation = self._make(self._name or "block")
+        call = self._operation.begin()
+        self._open.append(call)
+        _blocks.set((*_blocks.get(), call))
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        *outer, call = _blocks.get() or (self._open[-1],)
+        here = call in self._open
+        if here:
+            _blocks.set(tuple(outer))
+        else:  # entered in another context, as a generator may be that a pool of threads runs
+            call = self._open[-1]
+        self._open.remove(call)
+        call.pause(elsewhere=not here)
+        call.end(error)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+
+_blocks: ContextVar[tuple[Call, ...]] = ContextVar("otelkit_blocks", default=())
+"""The calls of the blocks around the running code, from the outside in; each task has its own."""
+
+
+def _wrapper(
+    function: Callable[..., Any], operation: Operation
+) -> Callable[[Callable[..., Any], Operation], Any]:
     if inspect.isasyncgenfunction(function):
-        wrap = _async_generator
-    elif inspect.isgeneratorfunction(function):
-        wrap = _generator
-    elif inspect.iscoroutinefunction(function):
-        wrap = _coroutine
-    else:
-        wrap = _function
-    return cast("Callable[P, R]", functools.wraps(function)(wrap(function, operation)))
+        return _async_generator
+    if inspect.isgeneratorfunction(function):
+        return _generator
+    if inspect.iscoroutinefunction(function):
+        return _coroutine
+    return _function if operation.span else _timed
 
 
-class _Operation:
-    """An operation's name, and its series, which exist from ``init`` on."""
+def _timed(function: Callable[..., R], operation: Operation) -> Callable[..., R]:
+    """The shortest way: for what is called so often that no span is wanted."""
 
-    def __init__(self, name: str, not_errors: Errors) -> None:
-        self.name = name
-        self.not_errors = not_errors
-        self._bound_to: Signals | None = None
-        self._success: Histogram | None = None
-        runtime.know(self)
-
-    def bind(self, telemetry: Signals) -> Histogram:
-        """The series of successful calls, looked up once."""
-        if self._bound_to is not telemetry or self._success is None:
-            self._success = telemetry.metrics.operations.labels(self.name, "")
-            self._bound_to = telemetry
-        return self._success
-
-
-class _Call:
-    """One call: a span that may be current for a part of the time only, and its observation."""
-
-    __slots__ = ("_operation", "_start", "_telemetry", "context", "span")
-
-    def __init__(self, telemetry: Signals, operation: _Operation) -> None:
-        self._telemetry = telemetry
-        self._operation = operation
-        self.span = telemetry.tracer.start_span(operation.name)
-        self.context = trace.set_span_in_context(self.span)
-        self._start = perf_counter()
-
-    def end(self, error: BaseException | None) -> None:
-        seconds = perf_counter() - self._start
-        series = self._operation.bind(self._telemetry)
-        if error is not None and not isinstance(error, self._operation.not_errors):
-            kind = type(error).__qualname__
-            series = self._telemetry.metrics.operations.labels(self._operation.name, kind)
-            self.span.set_attribute("error.type", kind)
-            self.span.set_status(Status(StatusCode.ERROR))
-            with suppress(Exception):  # an error whose text cannot be had is still the caller's
-                self.span.set_status(Status(StatusCode.ERROR, str(error)))
-                self.span.record_exception(error)
-        series.observe(seconds)
-        self.span.end()
-
-
-def _begin(operation: _Operation) -> _Call | None:
-    telemetry = runtime.active()
-    if telemetry is None:
-        runtime.warn_inactive("@otelkit.observe", "is called")
-        return None
-    return _Call(telemetry, operation)
-
-
-def _function(function: Callable[..., R], operation: _Operation) -> Callable[..., R]:
     def call(*args: Any, **kwargs: Any) -> R:
-        observed = _begin(operation)
-        if observed is None:
+        telemetry = operation.telemetry()
+        if telemetry is None:
             return function(*args, **kwargs)
-        token = context.attach(observed.context)
-        error: BaseException | None = None
+        start = perf_counter()
         try:
-            return function(*args, **kwargs)
-        except BaseException as raised:
-            error = raised
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            operation.count(telemetry, perf_counter() - start, error, get_current_span())
             raise
-        finally:
-            context.detach(token)
-            observed.end(error)
+        operation.count(telemetry, perf_counter() - start, None, get_current_span())
+        return result
 
     return call
 
 
-def _coroutine(function: Callable[..., Any], operation: _Operation) -> Callable[..., Any]:
+def _function(function: Callable[..., R], operation: Operation) -> Callable[..., R]:
+    def call(*args: Any, **kwargs: Any) -> R:
+        observed = operation.begin()
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            observed.end(error)
+            raise
+        observed.end(None)
+        return result
+
+    return call
+
+
+def _coroutine(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        observed = _begin(operation)
-        if observed is None:
-            return await function(*args, **kwargs)
-        token = context.attach(observed.context)
-        error: BaseException | None = None
+        observed = operation.begin()
         try:
-            return await function(*args, **kwargs)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            context.detach(token)
+            result = await function(*args, **kwargs)
+        except BaseException as error:
             observed.end(error)
+            raise
+        observed.end(None)
+        return result
 
     return call
 
 
-def _generator(function: Callable[..., Any], operation: _Operation) -> Callable[..., Any]:
+def _generator(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner = function(*args, **kwargs)
-        observed = _begin(operation)
-        if observed is None:
-            return (yield from inner)
-        error: BaseException | None = None
+        observed = operation.begin()
         try:
-            return (yield from _stepwise(inner, observed.context))
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
+            result = yield from _stepwise(inner, observed)
+        except BaseException as error:
             observed.end(error)
+            raise
+        observed.end(None)
+        return result
 
     return call
 
 
-def _stepwise(inner: Generator[Any, Any, Any], ctx: context.Context) -> Generator[Any, Any, Any]:
-    """Drive a generator with a context that holds while it runs, and not for its consumer."""
+def _stepwise(inner: Generator[Any, Any, Any], observed: Call) -> Generator[Any, Any, Any]:
+    """Drive a generator so that the call is at work in its steps, and not in its consumer's."""
     step: Callable[[Any], Any] = inner.send
     value: Any = None
     while True:
-        token = context.attach(ctx)
         try:
             item = step(value)
         except StopIteration as stop:
             return stop.value
-        finally:
-            context.detach(token)
+        observed.pause()
         try:
             value = yield item
             step = inner.send
         except GeneratorExit:
-            token = context.attach(ctx)
-            try:
-                inner.close()
-            finally:
-                context.detach(token)
+            observed.resume()
+            inner.close()
             raise
         except BaseException as thrown:
             step, value = inner.throw, thrown
+        observed.resume()
 
 
-def _async_generator(function: Callable[..., Any], operation: _Operation) -> Callable[..., Any]:
+def _async_generator(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    # Async generators have no `yield from`, so the steps stand here.
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = function(*args, **kwargs)
-        observed = _begin(operation)
-        error: BaseException | None = None
-        ctx = context.get_current() if observed is None else observed.context
+        observed = operation.begin()
         step: Callable[[Any], Any] = inner.asend
         value: Any = None
+        error: BaseException | None = None
         try:
             while True:
-                token = context.attach(ctx)
                 try:
                     item = await step(value)
                 except StopAsyncIteration:
                     return
-                finally:
-                    context.detach(token)
+                observed.pause()
                 try:
                     value = yield item
                     step = inner.asend
                 except GeneratorExit:
+                    observed.resume()
                     await inner.aclose()
                     raise
                 except BaseException as thrown:
                     step, value = inner.athrow, thrown
+                observed.resume()
         except BaseException as raised:
             error = raised
             raise
         finally:
-            if observed is not None:
-                observed.end(error)
+            observed.end(error)
 
     return call

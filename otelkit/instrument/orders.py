@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -15,11 +15,22 @@ from otelkit import names
 from otelkit.events import MAX_ID_LENGTH, OrderMoved, encode
 from otelkit.instrument import runtime
 from otelkit.instrument.context import OrderInHand, in_hand, taking
+from otelkit.instrument.context import partner as entered_partner
 from otelkit.instrument.metrics import INVALID, ORDER_EVENTS, SPOOL_ERROR, SPOOL_FULL
 from otelkit.instrument.publisher import Publisher
 from otelkit.instrument.spool import Spool, SpoolFull
 
 log = logging.getLogger("otelkit.orders")
+
+
+def utc_now() -> datetime:
+    """When an order moves that does not say when."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Of an event, different from every other one of its source."""
+    return uuid.uuid4().hex
 
 
 class Order:
@@ -59,7 +70,8 @@ class Order:
         system. Give both where you have them: they put events in order that arrive out of order.
         Returns once the event is in the spool on disk.
         """
-        telemetry = runtime.latest()  # after a shutdown, too: the spool outlives the process
+        # After a shutdown, too: the spool outlives the process.
+        telemetry = runtime.active() or runtime.latest()
         events = telemetry.events if telemetry is not None else None
         if events is None:
             runtime.warn_inactive("Order.moved_to", "tells it where events go (events=)")
@@ -77,7 +89,7 @@ class Order:
         self, status: str, at: datetime | None, version: int | None, source: str
     ) -> OrderMoved:
         if at is None:
-            at = datetime.now(UTC)
+            at = utc_now()
         elif at.tzinfo is None:
             log.error(
                 "order %s: `at` has no time zone and is taken as UTC; pass an aware one", self.id
@@ -85,7 +97,7 @@ class Order:
             at = at.replace(tzinfo=UTC)
         return OrderMoved(
             source=source,
-            id=uuid.uuid4().hex,
+            id=new_id(),
             order_id=_required("the order's id", self.id),
             at=at,
             process=_required("process", self.process),
@@ -121,10 +133,30 @@ class EventLog:
         else:
             self._publisher.notify()
 
+    def keep(self, bodies: Sequence[bytes]) -> int:
+        """Keep encoded events for delivery; how many of them, less than all where it is full.
+
+        Raises ``OSError`` or ``sqlite3.Error`` where it cannot be written at all.
+        """
+        for count, body in enumerate(bodies):
+            try:
+                self._spool.append(body)
+            except SpoolFull:
+                return count
+        self._publisher.notify()
+        return len(bodies)
+
     def _lost(self, body: bytes, reason: str, error: Exception | None = None) -> None:
         why = f" ({error})" if error else ""
         log.error("order event not spooled, %s%s: %s", reason, why, body.decode())
         self.drop(ORDER_EVENTS, reason)
+
+    def flush(self, timeout: float) -> bool:
+        """Deliver what can be delivered in so many seconds; whether that was everything."""
+        try:
+            return self._publisher.flush(timeout)
+        except (sqlite3.Error, OSError):
+            return False
 
     def stop(self, timeout: float) -> bool:
         """Deliver what can be delivered in so many seconds; whether that was everything.
@@ -161,9 +193,12 @@ def order(
 ) -> Iterator[Order]:
     """Work on an order: every span and log line inside carries its id.
 
-    Unknown ``tier`` and ``partner`` may be left out; the collector keeps what it knows.
+    Unknown ``tier`` and ``partner`` may be left out; the collector keeps what it knows. Within an
+    HTTP request whose header names a partner, that is the order's unless given. The span of the
+    request carries the order too.
     """
-    known = OrderInHand(_optional(id) or "", process, _optional(tier), _optional(partner))
+    whose = _optional(partner) or entered_partner()
+    known = OrderInHand(_optional(id) or "", process, _optional(tier), whose)
     with taking(known):
         trace.get_current_span().set_attributes(known.attributes())
         yield Order(known)

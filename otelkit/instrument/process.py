@@ -42,9 +42,9 @@ class ProcessMetrics:
         gc.callbacks.append(self._pauses.told)
 
     def watch_loop(self) -> None:
-        """Measure from now on how late timers of the running event loop fire."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._loops:
+        """Measure from now on how late timers of the running asyncio loop fire."""
+        loop = asyncio._get_running_loop()
+        if loop is not None and loop not in self._loops:
             self._loops.add(loop)
             self._look_again(loop)
 

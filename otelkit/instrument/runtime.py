@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Final, Protocol
 from weakref import WeakSet
 
 from opentelemetry.trace import Tracer
@@ -12,8 +14,19 @@ from opentelemetry.trace import Tracer
 from otelkit.events import OrderMoved
 from otelkit.instrument.metrics import ServiceMetrics
 from otelkit.instrument.process import ProcessMetrics
+from otelkit.instrument.redact import Redactor
+from otelkit.instrument.settings import Settings
 
 log = logging.getLogger("otelkit")
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """What otelkit does inside never raises into the service; a fault of its own is logged."""
+    try:
+        yield
+    except Exception:
+        log.exception("otelkit has failed at its own work; the service goes on")
 
 
 class Events(Protocol):
@@ -29,13 +42,18 @@ class Events(Protocol):
     def say(self, event: OrderMoved) -> None:
         """Keep an event for delivery."""
 
+    def keep(self, bodies: Sequence[bytes]) -> int:
+        """Keep encoded events for delivery; how many of them, less than all where it is full."""
+
 
 class Signals(Protocol):
     """What ``init`` has set up, as far as the parts of a process use it."""
 
+    settings: Settings
     tracer: Tracer
     metrics: ServiceMetrics
-    process: ProcessMetrics
+    process: ProcessMetrics | None
+    redactor: Redactor
 
     @property
     def events(self) -> Events | None:
@@ -52,11 +70,13 @@ class Known(Protocol):
         """Make its series in what ``init`` has set up."""
 
 
+_local: ContextVar[Signals | None] = ContextVar("otelkit_local", default=None)
 _active: Signals | None = None
 _latest: Signals | None = None
 _known: WeakSet[Known] = WeakSet()
 _warned: set[str] = set()
 _silent = False
+_DEFAULT_REDACTOR: Final = Redactor()
 
 
 def activate(telemetry: Signals) -> None:
@@ -75,13 +95,34 @@ def deactivate(telemetry: Signals) -> None:
 
 
 def active() -> Signals | None:
-    """What this process uses; None before ``init`` and after a shutdown."""
+    """What the running code uses; None before ``init`` and after a shutdown."""
+    return _local.get() or _active
+
+
+def of_process() -> Signals | None:
+    """What the process uses, whatever the running code does."""
     return _active
 
 
 def latest() -> Signals | None:
     """What this process uses or has used last; None before ``init``."""
     return _latest
+
+
+@contextmanager
+def using(telemetry: Signals) -> Iterator[None]:
+    """The code inside uses a telemetry of its own, whatever the process has."""
+    token = _local.set(telemetry)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # it may end in another context than it began in
+            _local.reset(token)
+
+
+def redactor() -> Redactor:
+    """What hides secrets and personal data: as ``init`` was told, or the defaults before it."""
+    return _DEFAULT_REDACTOR if _latest is None else _latest.redactor
 
 
 def know(something: Known) -> None:

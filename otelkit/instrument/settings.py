@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 T = TypeVar("T")
 DEFAULT_SPOOL_LIMIT: Final = 100_000
 """Events: a day without a broker at one event a second, some 40 MB."""
+DEFAULT_TIMEOUT: Final = 10.0
+"""Seconds for one export: what OpenTelemetry's own exporters take."""
+_PROTOCOL: Final = "http/protobuf"
+
+
+NOWHERE: Final = "nowhere"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +28,10 @@ class Settings:
 
     service: str
     events: str | None = None
-    """Where order events go: an ``amqp(s)://`` or the collector's ``http(s)://`` address."""
+    """Where order events go: an ``amqp(s)://`` or the collector's ``http(s)://`` address.
+
+    :data:`NOWHERE` for one that was wrong: they wait for a process that knows a right one.
+    """
     events_token: str | None = None
     """Bearer token for a collector that asks for one."""
     metrics_port: int | None = None
@@ -29,6 +39,20 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     endpoint: str | None = None
     """OTLP over HTTP, for spans and logs; without the path ``/v1/traces``."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with each export, for an endpoint that asks who we are."""
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds that one export may take."""
+    resource: Mapping[str, str] = field(default_factory=dict)
+    """Attributes of the process on all that it emits, such as ``deployment.environment.name``."""
+    propagate_to: tuple[str, ...] = ()
+    """Hosts to which the order goes along with a request; ``*.example.com`` are all below one."""
+    instrument: tuple[str, ...] = ()
+    """Libraries whose ``opentelemetry-instrumentation-*`` package shall be used; or ``all``."""
+    loki: str | None = None
+    """A Loki that takes no OTLP, for logs."""
+    redact: tuple[str, ...] | None = ()
+    """Regular expressions of what is hidden besides the defaults; None hides nothing."""
     spool: Path | None = None
     """Folder of the spool; None is a folder of the service's own in the user's state folder."""
     spool_limit: int = DEFAULT_SPOOL_LIMIT
@@ -60,9 +84,19 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
             problems.append(f"{name} has no effect: {error}")
             return otherwise
 
-    events = check("events", _events_address, given.events)
+    if given.events is not None or environ.get("OTELKIT_EVENTS", "").strip():
+        events = check("events", _events_address, given.events) or NOWHERE
+    else:
+        events = None
     endpoint = check("endpoint", _http_address, given.endpoint)
+    loki = check("loki", _http_address, given.loki)
+    redact = given.redact
+    if redact is not None:
+        checked = (check("redact", _expression, pattern) for pattern in redact)
+        redact = tuple(pattern for pattern in checked if pattern is not None)
 
+    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", _PROTOCOL) != _PROTOCOL:
+        problems.append(f"OTEL_EXPORTER_OTLP_PROTOCOL has no effect: otelkit speaks {_PROTOCOL}")
     settings = Settings(
         service=read("OTEL_SERVICE_NAME", str, given.service),
         events=read("OTELKIT_EVENTS", _events_address, events),
@@ -70,6 +104,13 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
         metrics_port=read("OTELKIT_METRICS_PORT", _port, given.metrics_port),
         metrics_host=read("OTELKIT_METRICS_HOST", str, given.metrics_host),
         endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", _http_address, endpoint),
+        headers={**given.headers, **read("OTEL_EXPORTER_OTLP_HEADERS", _pairs, {})},
+        timeout=read("OTEL_EXPORTER_OTLP_TIMEOUT", _seconds, given.timeout),
+        resource={**given.resource, **read("OTEL_RESOURCE_ATTRIBUTES", _pairs, {})},
+        propagate_to=read("OTELKIT_PROPAGATE_TO", _names, given.propagate_to),
+        instrument=read("OTELKIT_INSTRUMENT", _names, given.instrument),
+        loki=read("OTELKIT_LOKI", _http_address, loki),
+        redact=read("OTELKIT_REDACT", lambda text: (_expression(text),), redact),
         spool=read("OTELKIT_SPOOL", Path, given.spool),
         spool_limit=read("OTELKIT_SPOOL_LIMIT", _limit, given.spool_limit),
         fsync=read("OTELKIT_FSYNC", _boolean, given.fsync),
@@ -119,11 +160,41 @@ def _address(text: str, *schemes: str) -> str:
     return text
 
 
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"write a regular expression, not {text!r} ({error})") from error
+    return text
+
+
 def _port(text: str) -> int:
     port = _whole(text)
     if port is None or port > 65535:
         raise ValueError(f"write a port from 0 to 65535, not {text!r}")
     return port
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text) if text.replace(".", "", 1).isdecimal() and text.isascii() else 0.0
+    if not seconds:
+        raise ValueError(f"write seconds above 0, not {text!r}")
+    return seconds
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
+
+
+def _pairs(text: str) -> dict[str, str]:
+    found = {}
+    for pair in _names(text):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not (name and equals):
+            # What was given may hold a token, so it is not repeated.
+            raise ValueError("write name=value, and commas between several")
+        found[unquote(name)] = unquote(value)
+    return found
 
 
 def _limit(text: str) -> int:

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from otelkit import names
 from otelkit.migrate.alerts import Policies
 from otelkit.migrate.draft import Draft, Names, Objective, Owner, identifier, percentage, sli
-from otelkit.migrate.foreign import Book, Fields, read, read_text
+from otelkit.migrate.foreign import Book, Fields
 from otelkit.migrate.indicators import alpha_ratio, indicator, judgement, method
 from otelkit.migrate.labels import owner_of, runbook_of, shared_labels, shared_runbook
 from otelkit.migrate.objects import Object, Objects
 from otelkit.migrate.period import Period, period
 from otelkit.migrate.ratio import Ratio, Share
-from otelkit.migrate.result import Imported, imported, system_name
+from otelkit.migrate.result import system_name
 from otelkit.spec.reader import Reader
 
 _SAID: Final = "Imported from OpenSLO. Read it through, then: otelkit check FILE"
-
-
-def load(path: Path) -> Imported:
-    """The SLA file of an OpenSLO file. Raises :class:`~otelkit.errors.SpecError`."""
-    found, book = read(path, lambda documents, book: _draft(documents, book, path.stem))
-    return imported(found, book)
-
-
-def loads(text: str, file: str) -> Imported:
-    """The same of a text; ``file`` is the name to use in notes."""
-    found, book = read_text(text, file, lambda docs, book: _draft(docs, book, Path(file).stem))
-    return imported(found, book)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +40,8 @@ class _Slo:
     """It names an indicator, whether or not there is one of that name."""
 
 
-def _draft(documents: list[Reader], book: Book, stem: str) -> Draft:
+def draft(documents: list[Reader], book: Book, stem: str) -> Draft:
+    """What the documents of a file say; ``stem`` is the file's name, for want of another."""
     objects = Objects(book)
     for document in documents:
         objects.add(document)

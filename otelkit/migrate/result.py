@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from otelkit import spec
 from otelkit.errors import Problem, SpecError
 from otelkit.migrate.draft import Draft, Latency, Names, Objective, Owner, Service, identifier
-from otelkit.migrate.foreign import Book, in_order
+from otelkit.migrate.foreign import Book, in_order, read, read_text
 from otelkit.migrate.text import sla_text
 from otelkit.spec.reader import Reader
 
@@ -22,7 +23,22 @@ class Imported:
     objectives: int
 
 
-def imported(draft: Draft, book: Book) -> Imported:
+Make = Callable[[list[Reader], Book, str], Draft]
+"""What a make of files says, from their documents: ``sloth.draft``, ``openslo.draft``."""
+
+
+def load(path: Path, make: Make) -> Imported:
+    """The SLA file of a file of another make. Raises :class:`~otelkit.errors.SpecError`."""
+    return _imported(*read(path, lambda documents, book: make(documents, book, path.stem)))
+
+
+def loads(text: str, file: str, make: Make) -> Imported:
+    """The same of a text; ``file`` is the name to use in notes."""
+    stem = Path(file).stem
+    return _imported(*read_text(text, file, lambda docs, book: make(docs, book, stem)))
+
+
+def _imported(draft: Draft, book: Book) -> Imported:
     """The SLA file of a draft.
 
     An objective that the SLA file's own reader refuses is left out with what it says. Raises

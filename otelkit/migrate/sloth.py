@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from otelkit import names
 from otelkit.migrate import ratio
 from otelkit.migrate.draft import Draft, Names, Objective, Policy, percentage, sli, yes_or_no
-from otelkit.migrate.foreign import Book, Fields, asked, read, read_text
+from otelkit.migrate.foreign import Book, Fields, asked
 from otelkit.migrate.labels import inherited, owner_of, runbook_of, shared_labels, shared_runbook
 from otelkit.migrate.ratio import Ratio, Share
-from otelkit.migrate.result import Imported, imported, system_name
+from otelkit.migrate.result import system_name
 from otelkit.spec.reader import Reader
 
 VERSION: Final = "prometheus/v1"
@@ -27,18 +26,6 @@ _SAID: Final = (
     "Imported from Sloth. Read it through, then: otelkit check FILE",
     "Sloth's files hold no period: 30d, the default of its command line, is written here.",
 )
-
-
-def load(path: Path) -> Imported:
-    """The SLA file of a Sloth file. Raises :class:`~otelkit.errors.SpecError`."""
-    found, book = read(path, lambda documents, book: _draft(documents, book, path.stem))
-    return imported(found, book)
-
-
-def loads(text: str, file: str) -> Imported:
-    """The same of a text; ``file`` is the name to use in notes."""
-    found, book = read_text(text, file, lambda docs, book: _draft(docs, book, Path(file).stem))
-    return imported(found, book)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +60,8 @@ class _Level:
     book: Book
 
 
-def _draft(documents: list[Reader], book: Book, stem: str) -> Draft:
+def draft(documents: list[Reader], book: Book, stem: str) -> Draft:
+    """What the documents of a file say; ``stem`` is the file's name, for want of another."""
     levels = [level for document in documents for level in _levels(document, book)]
     services = {level.service: level.at for level in levels}
     known = Names(book)

@@ -2,7 +2,8 @@
 
 Numbers are exact decimals. :mod:`.tiers` says which windows an alert looks at and how much of a
 budget it takes to fire, :mod:`.feasibility` what of a policy does not suit its budget,
-:mod:`.forecast` after how many minutes an alert fires and is over.
+:mod:`.forecast` after how many minutes an alert fires and is over, :mod:`.silence` the same of
+alerts on what is not measured.
 """
 
 from otelkit.slo.expected import ASSUMED_EVENTS, Expected, events_a_minute, expected
@@ -17,6 +18,14 @@ from otelkit.slo.forecast import (
     forecast,
 )
 from otelkit.slo.numbers import HOUR, MINUTE, percent, plain, promql_duration, rounded, spoken
+from otelkit.slo.silence import (
+    STALE,
+    STALE_HOLD,
+    UNMEASURED,
+    UNMEASURED_HOLD,
+    no_data,
+    watching,
+)
 from otelkit.slo.tiers import (
     LONG_WINDOWS,
     LOWEST_TARGET,
@@ -38,6 +47,10 @@ __all__ = [
     "MIN_BAD_EVENTS",
     "OUTAGE_BAD_EVENTS",
     "OUTAGE_SHARE",
+    "STALE",
+    "STALE_HOLD",
+    "UNMEASURED",
+    "UNMEASURED_HOLD",
     "Expected",
     "Fires",
     "Forecast",
@@ -48,6 +61,7 @@ __all__ = [
     "expected",
     "failures_allowed",
     "forecast",
+    "no_data",
     "of_severity",
     "percent",
     "plain",
@@ -56,4 +70,5 @@ __all__ = [
     "rounded",
     "spoken",
     "tiers",
+    "watching",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from otelkit.model import Objective, Query, Selectors
 from otelkit.spec.draft import Draft, fixed_by
-from otelkit.spec.matchers import beyond, equalities, matchers, meaning, overlap
+from otelkit.spec.matchers import beyond, equalities, matchers, meaning, overlap, selectors_in
 
 COUNTERS: Final = ("good", "bad", "total")
 _SAME: Final = {
@@ -101,6 +101,8 @@ def _ratio(text: str) -> str:
             f"this yields a {found} and no series; write an expression that yields the share of "
             "good, such as avg(probe_success)"
         )
+    if any(selector.matchers.or_matchers for selector in selectors_in(_parsed(text))):
+        raise ValueError('Prometheus has no `or` within braces; write such as a=~"b|c"')
     # As it was written: the parser does not print every subquery as it read it. A comment at the
     # end must not swallow what rules put around it.
     return f"{text}\n" if "#" in text else text

@@ -15,12 +15,14 @@ from otelkit.model import (
     Environment,
     Latency,
     Objective,
+    Query,
     Selectors,
 )
 from otelkit.spec import alerting, clocks, parts
 from otelkit.spec import quantities as q
 from otelkit.spec.counters import fixed_labels
 from otelkit.spec.draft import feasible
+from otelkit.spec.narrowing import narrow
 from otelkit.spec.reader import Reader, Table
 
 _KEYS: Final = ("match", "page_as", "override")
@@ -84,6 +86,7 @@ def _environment(
 def _check_match(reader: Reader, match: dict[str, str], objectives: Iterable[Objective]) -> None:
     told: set[str] = set()
     for objective in objectives:
+        _check_narrowed(reader, match, objective)
         what, labels = _selected(objective)
         for label, value in labels.items():
             if match.get(label, value) != value and what not in told:
@@ -98,6 +101,20 @@ def _check_match(reader: Reader, match: dict[str, str], objectives: Iterable[Obj
                     f"only {label}={match[label]!r} is selected, so that {objective.name!r} has no "
                     f"other {label} to tell apart; remove it from its `by`"
                 )
+
+
+def _check_narrowed(reader: Reader, match: dict[str, str], objective: Objective) -> None:
+    """Tell of PromQL that no rule can be written of in this environment."""
+    texts: tuple[str | None, ...] = ()
+    if isinstance(objective, Query):
+        texts = (objective.query,)
+    elif isinstance(objective, Selectors):
+        texts = (objective.good, objective.bad, objective.total)
+    for text in filter(None, texts):
+        try:
+            narrow(text, match)
+        except ValueError as error:
+            reader.problem(f"objective {objective.name!r}: {error}")
 
 
 def _selected(objective: Objective) -> tuple[str, Mapping[str, str]]:

@@ -45,6 +45,15 @@ class Matcher:
             return True
 
 
+def selectors_in(expression: Any) -> list[Any]:
+    """Every selector of an expression that ``promql_parser`` read."""
+    import promql_parser
+
+    found: list[Any] = []
+    promql_parser.walk(expression, found.append)
+    return [node for node in found if isinstance(node, promql_parser.VectorSelector)]
+
+
 def matchers(selector: Any) -> tuple[Matcher, ...]:
     """The matchers of a selector that ``promql_parser`` read."""
     return tuple(

@@ -16,10 +16,13 @@ from otelkit.model import BudgetObjective, Sla
 from otelkit.verify.prometheus import Sample
 
 _FRESH: Final = "10m"
-"""In which the events of an objective were last counted; rules are evaluated each minute."""
+"""In which events were last counted, be it none: rules are evaluated each minute."""
 
-_CLOSED: Final = "4d"
-"""The same where events count in business hours only: a long weekend is no failure."""
+_MISSED: Final = "1d"
+"""So long a value of the labels ``by`` is missed, by ObjectiveNoData too; then it is gone."""
+
+Labels = tuple[tuple[str, str], ...]
+"""The labels ``by`` of one budget, with their values."""
 
 
 class Verdict(StrEnum):
@@ -28,6 +31,8 @@ class Verdict(StrEnum):
     YES = "yes"
     NO = "no"
     UNKNOWN = "unknown"
+    GONE = "gone"
+    """Of one value among others of an objective: it has no say any more."""
 
 
 class Queries(Protocol):
@@ -41,12 +46,12 @@ class Queries(Protocol):
 class Finding:
     """One budget: ``left`` is the share that remains, below 0 when it is overspent.
 
-    ``labels`` are the objective's ``by`` labels; ``left`` is None where nothing is on record.
+    ``left`` is None where nothing is on record.
     """
 
     objective: str
     environment: str
-    labels: tuple[tuple[str, str], ...]
+    labels: Labels
     left: float | None
     verdict: Verdict
 
@@ -58,28 +63,38 @@ def findings(
     environment = sla.environment.name if sla.environment else names.DEFAULT_ENVIRONMENT
     own = f'system="{sla.system}",environment="{environment}"'
     samples = prometheus.query(f"{names.ERROR_BUDGET_REMAINING}{{{own}}}")
-    return [
-        finding if _counted(objective, own, prometheus) else _doubted(finding)
-        for objective in chosen
-        for finding in _of(objective, environment, samples, freeze_below)
-    ]
+    found: list[Finding] = []
+    for objective in chosen:
+        budgets = list(_of(objective, environment, samples, freeze_below))
+        fresh = _counted(objective, own, prometheus, _FRESH)
+        silent = [one for one in budgets if one.labels not in fresh]
+        missed = _counted(objective, own, prometheus, _MISSED) if silent and fresh else None
+        found += [_doubted(one, missed) if one in silent else one for one in budgets]
+    return found
 
 
-def _counted(objective: BudgetObjective, own: str, prometheus: Queries) -> bool:
-    """Whether events still come in: a budget stays on record for a month after the last one.
-
-    Asked of the objective as a whole, since a value of its ``by`` labels may be gone for good.
-    """
+def _counted(
+    objective: BudgetObjective, own: str, prometheus: Queries, within: str
+) -> frozenset[Labels]:
+    """Whose events were counted: a budget stays on record for a month after the last one."""
     events = f'{names.TOTAL}5m{{{own},objective="{objective.name}"}}'
-    within = _CLOSED if objective.during else _FRESH
-    return bool(prometheus.query(f"count_over_time({events}[{within}])"))
+    found = prometheus.query(f"present_over_time({events}[{within}])")
+    return frozenset(_labels(objective, sample) for sample in found)
 
 
-def _doubted(finding: Finding) -> Finding:
-    """What was spent stays spent, but what was left may be gone since."""
-    if finding.verdict is Verdict.YES:
-        return replace(finding, verdict=Verdict.UNKNOWN)
-    return finding
+def _doubted(silent: Finding, missed: frozenset[Labels] | None) -> Finding:
+    """A budget whose events are not counted; ``missed`` are those of which some lately were.
+
+    None where nothing of the objective is counted. What was spent stays spent, but what was left
+    may be gone since.
+    """
+    if missed is not None and silent.labels not in missed:
+        return replace(silent, verdict=Verdict.GONE)
+    return replace(silent, verdict=Verdict.UNKNOWN) if silent.verdict is Verdict.YES else silent
+
+
+def _labels(objective: BudgetObjective, sample: Sample) -> Labels:
+    return tuple((label, sample.labels.get(label, "")) for label in objective.by)
 
 
 def _of(
@@ -89,7 +104,7 @@ def _of(
     if not found:
         yield Finding(objective.name, environment, (), None, Verdict.UNKNOWN)
     for sample in found:
-        labels = tuple((label, sample.labels.get(label, "")) for label in objective.by)
+        labels = _labels(objective, sample)
         if sample.value != sample.value:  # NaN: Prometheus had nothing to divide
             yield Finding(objective.name, environment, labels, None, Verdict.UNKNOWN)
             continue
@@ -99,7 +114,7 @@ def _of(
 
 def overall(found: Sequence[Finding]) -> Verdict:
     """No if any objective says no; yes only if all say yes, and there is one."""
-    verdicts = {finding.verdict for finding in found}
+    verdicts = {finding.verdict for finding in found} - {Verdict.GONE}
     if Verdict.NO in verdicts:
         return Verdict.NO
     return Verdict.YES if verdicts == {Verdict.YES} else Verdict.UNKNOWN

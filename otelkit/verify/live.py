@@ -207,7 +207,7 @@ class Live:
 
     def _falls(self, reading: Reading) -> Iterator[Finding]:
         text = reading.selector.text
-        falls = int(self._value(f"max(resets({text}[1h]))"))
+        falls = int(self._value(f"max({self._resets(text, '1h')})"))
         if falls >= _FALLS:
             yield Finding(
                 Level.DOUBTFUL,
@@ -218,13 +218,18 @@ class Live:
             )
         restarts = "(changes(process_start_time_seconds[1d]) > 0)"
         started = f"count({text} offset 1d and on (job, instance) {restarts})"
-        if self._value(started) and not self._value(f"sum(resets({text}[1d]))"):
+        if self._value(started) and not self._value(f"sum({self._resets(text, '1d')})"):
             yield Finding(
                 Level.DOUBTFUL,
                 reading,
                 "it has not begun at 0 again, though its process has restarted within a day",
                 "is it a counter, and does it count events since the process began?",
             )
+
+    def _resets(self, text: str, span: str) -> str:
+        """Prometheus 2 sees no resets of a native histogram, but those of its count."""
+        count = f"histogram_count({text})"
+        return f"resets({count}[{span}:1m])" if self._count(count) else f"resets({text}[{span}])"
 
     def _interval(self, reading: Reading) -> Iterator[Finding]:
         text = reading.selector.text

@@ -53,14 +53,11 @@ class Prometheus:
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
     def query(self, expr: str, at: float | None = None) -> list[Sample]:
-        """An expression at an instant, now by default."""
+        """An expression at an instant, now by default; of a native histogram its count."""
         found = self._ask("query", {"query": expr} | ({} if at is None else {"time": repr(at)}))
         if found["resultType"] != "vector":
             raise ConfigError(f"the query yields a {found['resultType']}, not a vector: {expr}")
-        return [
-            Sample(one["metric"], float(one["value"][0]), float(one["value"][1]))
-            for one in found["result"]
-        ]
+        return [_sample(one) for one in found["result"]]
 
     def query_range(self, expr: str, start: float, end: float, step: float) -> list[Series]:
         """An expression at each step of a time, both ends included; at most 11,000 of them."""
@@ -142,3 +139,11 @@ class Prometheus:
             said = document.get("error") or answer.status_code
             raise ConfigError(f"the Prometheus at {self.address} refuses: {said}")
         return document["data"]
+
+
+def _sample(one: Mapping[str, Any]) -> Sample:
+    if "histogram" in one:
+        at, histogram = one["histogram"]
+        return Sample(one["metric"], float(at), float(histogram["count"]))
+    at, value = one["value"]
+    return Sample(one["metric"], float(at), float(value))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from otelkit.errors import ToolError
+from otelkit.verify import bound
 from otelkit.verify.prometheus import Prometheus
 
 _START_SECONDS: Final = 60.0
@@ -37,7 +38,8 @@ def find() -> str:
 def scratch(program: str, span: timedelta) -> Iterator[Prometheus]:
     """An empty Prometheus on the loopback interface that takes samples of the last ``span``.
 
-    It and its data are gone at the end of the block. Raises ToolError if it does not start.
+    It and its data are gone at the end of the block; the process alone if we are killed within.
+    Raises ToolError if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="otelkit-prometheus-") as name:
         folder = Path(name)
@@ -56,7 +58,7 @@ def _start(program: str, folder: Path, span: timedelta, log: int) -> subprocess.
     # A block that spans twice as much: series may then begin anywhere in the first half of it,
     # and nothing is compacted while we work.
     block = f"{2 * int(span.total_seconds() // 3600) + 48}h"
-    command = [
+    command = bound.command(
         program,
         f"--config.file={folder}/prometheus.yml",
         f"--storage.tsdb.path={folder}/data",
@@ -64,12 +66,9 @@ def _start(program: str, folder: Path, span: timedelta, log: int) -> subprocess.
         f"--storage.tsdb.max-block-duration={block}",
         "--web.listen-address=127.0.0.1:0",
         "--web.enable-remote-write-receiver",
-    ]
-    try:
-        # In a session of its own: Ctrl-C is for us, who end it.
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    except OSError as error:
-        raise ToolError(f"cannot run {program}: {error.strerror or error}") from error
+    )
+    # In a session of its own: Ctrl-C is for us, who end it.
+    return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
 
 def _address(server: subprocess.Popen[bytes], log: Path) -> str:

@@ -14,10 +14,12 @@ def test_explain_says_when_alerts_fire_and_what_they_cost() -> None:
     assert done.code == 0
     lines = [" ".join(line.replace("│", " ").split()) for line in done.out.splitlines()]
     at = lines.index("api-availability")
-    assert lines[at + 1 : at + 3] == [
+    assert lines[at + 1 : at + 4] == [
         "page ErrorBudgetBurn 1m 3h39m never 33m",
         "ticket ErrorBudgetBurn 1h6m 8h14m 1d13h 6h2m",
+        "ticket ObjectiveNoData 20m - - 1m",
     ]
+    assert "page RulesNotEvaluating 16m - - 0m" in lines
     assert "page DeadLetters 6m - - 0m" in lines
     assert any(line.startswith("api-availability 2,592 ") for line in lines)
     assert "delivered-on-time: 2% in 1h takes a full outage 43.2m (2% of 5% of 30d)" in done.out
@@ -33,7 +35,7 @@ def test_explain_as_json_holds_minutes_and_leaves_out_burns_that_cannot_be(tmp_p
     )
     (one,) = otelkit("explain", sla, "--events-per-minute", "0.5", "--json").json["objectives"]
     assert (one["objective"], one["failures_allowed"]) == ("low", 4320)
-    page, ticket = one["alerts"]
+    page, ticket, silence = one["alerts"]
     assert page == {
         "alert": "ErrorBudgetBurn",
         "severity": "page",
@@ -41,7 +43,7 @@ def test_explain_as_json_holds_minutes_and_leaves_out_burns_that_cannot_be(tmp_p
         "at_burn": {"2": 40},
         "reset": 24,
     }
-    assert ticket["severity"] == "ticket"
+    assert (ticket["severity"], silence["alert"]) == ("ticket", "ObjectiveNoData")
     assert [said[:9] for said in one["reservations"]] == ["2% in 1h ", "5% in 6h "]
 
 
@@ -72,4 +74,6 @@ def test_generate_refuses_rules_that_read_too_much_and_names_the_dearest(tmp_pat
         f"{samples - 1:,}; the dearest are manufacturing-on-time "
     )
     assert "no-dead-letters" not in done.err
-    assert otelkit("generate", SHOP, "-o", folder, "--max-samples", str(samples)).code == 0
+    done = otelkit("generate", SHOP, "-o", folder, "--max-samples", str(samples))
+    assert done.code == 0
+    assert f"{samples:,} samples in one evaluation, assuming 20 series a selector" in done.err

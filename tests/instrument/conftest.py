@@ -23,10 +23,12 @@ from opentelemetry.util._once import Once
 from prometheus_client import CollectorRegistry
 
 import otelkit
+from instrument.behaviours import Bus
 from instrument.otlp import OtlpEndpoint
 from otelkit import names
+from otelkit.instrument import outgoing, runtime
 from otelkit.instrument import pika as pika_instrumentation
-from otelkit.instrument import runtime
+from shop.servers import RabbitMQ
 
 Init = Callable[..., otelkit.Telemetry]
 
@@ -37,6 +39,7 @@ def _forget_everything() -> None:
         active.shutdown(0.2)  # what is left at the end of a test interests nobody
     runtime.reset()
     pika_instrumentation.uninstrument_classes()
+    outgoing.uninstrument_classes()
     trace._TRACER_PROVIDER = None
     trace._TRACER_PROVIDER_SET_ONCE = Once()
 
@@ -82,12 +85,18 @@ class Spans(Protocol):
 
 
 @pytest.fixture
-def spans() -> Spans:
-    """The finished spans by name, from a provider that the service has set up before ``init``."""
+def exporter() -> InMemorySpanExporter:
+    """Holds the spans of a provider that the service has set up before ``init``."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(exporter: InMemorySpanExporter) -> Spans:
+    """Its finished spans by name, of several the last."""
     return lambda: {span.name: span for span in exporter.get_finished_spans()}
 
 
@@ -174,3 +183,20 @@ def take_events(url: str, count: int, seconds: float = 15) -> list[Event]:
 
 def statuses(events: list[Event]) -> list[str]:
     return [event["data"]["status"] for event in events]
+
+
+@pytest.fixture(scope="module")
+def bus_vhost(rabbitmq: RabbitMQ) -> str:
+    """One for all behaviours: they leave nothing there."""
+    return rabbitmq.vhost("behaviours")
+
+
+@pytest.fixture
+def bus(bus_vhost: str, init: Init) -> Iterator[Bus]:
+    """A queue to measure a behaviour on, with otelkit as the library that is measured."""
+
+    def one(channel: Any) -> None:
+        otelkit.pika.instrument(channel.connection)
+
+    with closing(Bus(bus_vhost, init, one)) as made:
+        yield made

@@ -6,18 +6,25 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
-from fastapi import BackgroundTasks, FastAPI, HTTPException
+from fastapi import BackgroundTasks, FastAPI, HTTPException, WebSocket
 from fastapi.responses import StreamingResponse
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
+from starlette.types import ASGIApp
+from websockets.sync.client import connect
 
 import otelkit
 from instrument.conftest import Init, Spans
+from otelkit.instrument.outgoing import untraced
 from shop.waiting import until
 
 FAMILY = "http_server_request_duration_seconds"
@@ -63,6 +70,12 @@ def application() -> FastAPI:
         tasks.add_task(asyncio.sleep, 0.5)
         return "answered"
 
+    @app.websocket("/echo")
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(await socket.receive_text())
+        await socket.close()
+
     part = FastAPI()
 
     @part.get("/models/{model}")
@@ -73,18 +86,25 @@ def application() -> FastAPI:
     return app
 
 
-@pytest.fixture
-def client() -> Iterator[httpx.Client]:
-    config = uvicorn.Config(application(), port=0, log_config=None)
+@contextlib.contextmanager
+def served(app: ASGIApp) -> Iterator[httpx.Client]:
+    """The application under uvicorn, and a client of it that is none of otelkit's."""
+    config = uvicorn.Config(app, port=0, log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     assert until(lambda: server.started, 10, interval=0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    with untraced(), httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         yield client
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture
+def client() -> Iterator[httpx.Client]:
+    with served(application()) as client:
+        yield client
 
 
 def series(registry: CollectorRegistry) -> dict[tuple[str, str, str], float]:
@@ -193,6 +213,70 @@ def test_what_runs_after_the_answer_does_not_make_the_request_longer(
     client.get("/background")
     assert until(lambda: slowest(registry, "/background"), 5)
     assert slowest(registry, "/background") < 0.4
+
+
+def test_a_duration_leads_to_the_trace_of_its_request(
+    init: Init, spans: Spans, registry: CollectorRegistry, client: httpx.Client
+) -> None:
+    init()
+    client.get("/orders/A-1")
+    assert until(lambda: series(registry), 5)
+    trace_id = f"{server_span(spans).context.trace_id:032x}"
+    openmetrics, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    (line,) = [n for n in openmetrics(registry).decode().splitlines() if trace_id in n]
+    assert line.startswith(f'{FAMILY}_bucket{{http_request_method="GET"')
+
+
+def test_a_websocket_passes_untouched(
+    init: Init, registry: CollectorRegistry, client: httpx.Client
+) -> None:
+    init()
+    with connect(f"ws://127.0.0.1:{client.base_url.port}/echo") as socket:
+        socket.send("hello")
+        assert socket.recv() == "hello"
+    assert series(registry) == {}
+
+
+@pytest.mark.parametrize("place", ["around the application", "in its stack", "of the service"])
+def test_a_request_has_one_server_span_wherever_the_middleware_stands(
+    init: Init, exporter: InMemorySpanExporter, registry: CollectorRegistry, place: str
+) -> None:
+    """FastAPI opens one of its own, and so does a service that uses OpenTelemetry already."""
+    init()
+    inner = FastAPI(telemetry={"tracing": place != "of the service"})
+
+    @inner.get("/orders/{order_id}")
+    def look() -> str | None:
+        found = otelkit.current_order()
+        return found.id if found else None
+
+    sources: dict[str, Any] = {"order_parameter": "order_id"}
+    app: Any = inner
+    if place == "in its stack":
+        inner.add_middleware(otelkit.ASGIMiddleware, **sources)
+    elif place == "around the application":
+        app = otelkit.ASGIMiddleware(app, **sources)
+    else:
+        inner.add_middleware(otelkit.ASGIMiddleware, **sources)
+        app = OpenTelemetryMiddleware(app)
+    with served(app) as client:
+        assert client.get("/orders/A-1").json() == "A-1"
+        assert until(lambda: series(registry), 5)
+    marked = [s for s in exporter.get_finished_spans() if s.kind is SpanKind.SERVER]
+    assert [(s.name, (s.attributes or {})["order.id"]) for s in marked] == [
+        ("GET /orders/{order_id}", "A-1")
+    ]
+    assert series(registry) == {("GET", "/orders/{order_id}", "200"): 1}
+
+
+def test_a_fault_of_otelkits_own_does_not_reach_the_client(
+    init: Init, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telemetry = init()
+    monkeypatch.setattr(telemetry.metrics, "http", None)
+    assert client.get("/orders/A-1").status_code == 200
+    monkeypatch.setattr(telemetry, "tracer", None)
+    assert client.get("/orders/A-1").status_code == 200
 
 
 def test_before_init_requests_are_served(client: httpx.Client) -> None:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import json
 import logging
 import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from opentelemetry import trace
-from prometheus_client import CollectorRegistry, Gauge
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
 import otelkit
 from instrument.conftest import Init, Spans, StartChild
+from instrument.otlp import OtlpEndpoint
+from instrument.test_spool import spooled
 from otelkit.instrument import runtime
+from otelkit.instrument.settings import Settings, from_environment
 from shop.servers import free_port
 
 
@@ -35,7 +48,7 @@ def test_before_init_everything_does_nothing_and_says_so_once(
         with otelkit.order("A-1") as order:
             order.moved_to("priced")
     assert sentences(caplog) == [
-        "@otelkit.observe does nothing until otelkit.init(...) is called",
+        "otelkit.observe does nothing until otelkit.init(...) is called",
         "Order.moved_to does nothing until otelkit.init(...) tells it where events go (events=)",
     ]
 
@@ -70,6 +83,50 @@ def test_a_service_may_shut_down_and_begin_again_on_the_same_port(
     assert "metrics" not in "".join(sentences(caplog))
 
 
+def test_spans_are_exported_again_after_a_shutdown_and_a_second_init(
+    init: Init, otlp: OtlpEndpoint
+) -> None:
+    of_a_library = trace.get_tracer("a library that asked for its tracer before")
+    for service in ("first", "second"):
+        telemetry = init(service=service, endpoint=otlp.url)
+        with of_a_library.start_as_current_span(service):
+            work()
+        telemetry.provider.force_flush()
+        assert telemetry.shutdown()
+        with of_a_library.start_as_current_span("nobody's") as span:
+            assert not span.is_recording()
+    told = {(resource["service.name"], span.name) for resource, span in otlp.spans}
+    assert told == {("first", "first"), ("first", "work"), ("second", "second"), ("second", "work")}
+
+
+def test_what_a_service_does_to_the_global_provider_it_does_to_the_current_one(init: Init) -> None:
+    exporter = InMemorySpanExporter()
+    init()
+    provider: Any = trace.get_tracer_provider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    work()
+    assert [span.name for span in exporter.get_finished_spans()] == ["work"]
+
+
+def test_the_standard_variables_say_who_we_are_to_the_endpoint_and_on_each_span(
+    init: Init, otlp: OtlpEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", otlp.url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=shop%20two")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "2.5")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=prod")
+    given = {"deployment.environment.name": "test", "k8s.pod.name": "shop-1"}
+    telemetry = init(headers={"x-tenant": "other", "x-token": "t"}, resource=given)
+    work()
+    telemetry.shutdown()
+    assert telemetry.settings.timeout == 2.5
+    ((resource, _),) = otlp.spans
+    assert resource["deployment.environment.name"] == "prod"
+    assert resource["k8s.pod.name"] == "shop-1"
+    assert otlp.headers[0]["x-tenant"] == "shop two"
+    assert otlp.headers[0]["x-token"] == "t"
+
+
 def test_the_environment_overrides_the_arguments(
     init: Init, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -93,6 +150,9 @@ def test_the_environment_overrides_the_arguments(
         ("OTELKIT_LOGS", "maybe", "write true or false, not 'maybe'"),
         ("OTELKIT_EVENTS", "kafka://u:secret@h/", "write an address such as amqp://host ("),
         ("OTELKIT_EVENTS", "amqp://u:secret@h:port/", "write an address such as amqp://host ("),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "token", "write name=value, and commas between several"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "write seconds above 0, not 'soon'"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "otelkit speaks http/protobuf"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "such as http://host (http, https)"),
     ],
 )
@@ -219,3 +279,226 @@ def test_a_service_serves_on_and_ends_in_time_with_all_of_its_servers_away(
         OTELKIT_LOGS="false",
     )
     assert served.end(10).splitlines() == ["42"]
+
+
+def test_a_service_without_a_name_is_told_so(init: Init, caplog: pytest.LogCaptureFixture) -> None:
+    assert init(service=None).settings.service == "unknown_service"
+    assert sentences(caplog) == ["no service name is known; pass service= or set OTEL_SERVICE_NAME"]
+
+
+@pytest.mark.parametrize("wrong", [{"spool": 5}, {"headers": "token"}, {"registry": "mine"}])
+def test_an_argument_of_a_wrong_type_raises_nothing(
+    init: Init, caplog: pytest.LogCaptureFixture, wrong: dict[str, Any]
+) -> None:
+    telemetry = init(**wrong, events="http://127.0.0.1:1", metrics_port=0)
+    assert work() == 42
+    assert telemetry.shutdown() in {True, False}
+    assert "otelkit is off: " in caplog.text
+    assert "the service goes on without it" in caplog.text
+
+
+def test_init_settings_are_all_documented_and_have_their_variable() -> None:
+    told = inspect.getdoc(otelkit.init) or ""
+    given = set(inspect.signature(otelkit.init).parameters)
+    assert given == {field.name for field in fields(Settings)} - {"disabled"} | {"registry"}
+    assert [name for name in given if name not in told] == []
+    environment = {
+        "OTEL_SERVICE_NAME": "crm",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://tempo",
+        "OTEL_EXPORTER_OTLP_HEADERS": "a=1",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+        "OTEL_RESOURCE_ATTRIBUTES": "a=1",
+        "OTEL_SDK_DISABLED": "true",
+        "OTELKIT_EVENTS": "amqp://host",
+        "OTELKIT_EVENTS_TOKEN": "t",
+        "OTELKIT_METRICS_PORT": "1",
+        "OTELKIT_METRICS_HOST": "::",
+        "OTELKIT_PROPAGATE_TO": "mes, *.crm",
+        "OTELKIT_INSTRUMENT": "redis",
+        "OTELKIT_LOKI": "http://loki",
+        "OTELKIT_REDACT": "VIN-\\w+",
+        "OTELKIT_SPOOL": "/spool",
+        "OTELKIT_SPOOL_LIMIT": "1",
+        "OTELKIT_FSYNC": "true",
+        "OTELKIT_LOGS": "false",
+    }
+    usual = Settings(service="shop")
+    read, problems = from_environment(usual, environment)
+    assert problems == []
+    assert read.propagate_to == ("mes", "*.crm")
+    unread = [f.name for f in fields(Settings) if getattr(read, f.name) == getattr(usual, f.name)]
+    assert unread == []
+
+
+# --- a telemetry of its own ----------------------------------------------------------------
+
+
+def test_a_local_telemetry_touches_nothing_outside_of_it(spool: Path) -> None:
+    import requests
+
+    root, collected = list(logging.getLogger().handlers), list(gc.callbacks)
+    send = requests.adapters.HTTPAdapter.send
+    exporter = InMemorySpanExporter()
+    registry = CollectorRegistry()
+    with otelkit.local(
+        service="library", registry=registry, spool=spool, events="http://127.0.0.1:1"
+    ) as telemetry:
+        telemetry.provider.add_span_processor(SimpleSpanProcessor(exporter))
+        with otelkit.order("A-1") as order:
+            order.moved_to("priced")
+            work()
+        assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+        assert runtime.latest() is None
+        assert requests.adapters.HTTPAdapter.send is send
+        assert logging.getLogger().handlers == root
+        assert gc.callbacks == collected
+    assert [(s.name, (s.attributes or {})["order.id"]) for s in exporter.get_finished_spans()] == [
+        ("work", "A-1")
+    ]
+    assert [event["data"]["status"] for event in spooled(spool)] == ["priced"]
+    count = "otelkit_operation_duration_seconds_count"
+    assert REGISTRY.get_sample_value(count, {"operation": "work", "error_type": ""}) is None
+    assert runtime.active() is None
+
+
+def test_local_and_process_stay_apart(init: Init, registry: CollectorRegistry) -> None:
+    own = CollectorRegistry()
+    local = otelkit.local(service="library", registry=own)
+    with runtime.using(local):
+        assert init() is not local
+
+    @otelkit.observe(name="of the library", telemetry=local)
+    def of_the_library() -> None: ...
+
+    of_the_library()
+    work()
+    count = "otelkit_operation_duration_seconds_count"
+    for here, there, name in ((own, registry, "of the library"), (registry, own, "work")):
+        labels = {"operation": name, "error_type": ""}
+        assert here.get_sample_value(count, labels) == 1
+        assert not there.get_sample_value(count, labels)
+    local.shutdown()
+
+
+def test_a_middleware_may_have_a_telemetry_of_its_own() -> None:
+    registry = CollectorRegistry()
+
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        work()
+        return [b"done"]
+
+    local = otelkit.local(service="library", registry=registry)
+    served = otelkit.WSGIMiddleware(app, telemetry=local)
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    body = served(environ, lambda *_: lambda _: None)
+    assert b"".join(body) == b"done"
+    body.close()  # type: ignore[attr-defined]
+    for name, labels in (
+        ("otelkit_operation_duration_seconds", {"operation": "work", "error_type": ""}),
+        (
+            "http_server_request_duration_seconds",
+            {
+                "http_request_method": "GET",
+                "http_route": "",
+                "http_response_status_code": "200",
+            },
+        ),
+    ):
+        assert registry.get_sample_value(f"{name}_count", labels) == 1
+    local.shutdown()
+
+
+# --- other people's instrumentation --------------------------------------------------------
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An installed package that instruments a redis, a broken one, and a pika of its own."""
+    (tmp_path / "of_redis.py").write_text(
+        "said = []\n"
+        "class Redis:\n"
+        "    def instrument(self): said.append('on')\n"
+        "    def uninstrument(self): said.append('off')\n"
+        "class Broken:\n"
+        "    def instrument(self): raise RuntimeError('needs redis 9')\n"
+    )
+    info = tmp_path / "of_redis-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: of-redis\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[opentelemetry_instrumentor]\n"
+        "redis = of_redis:Redis\n"
+        "broken = of_redis:Broken\n"
+        "pika = of_redis:Redis\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield import_module("of_redis")
+    del sys.modules["of_redis"]
+
+
+@pytest.mark.parametrize("wanted", ["redis", "all"])
+def test_other_instrumentation_is_picked_up_on_request_and_let_go(
+    init: Init, package: Any, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    init().shutdown()
+    assert package.said == [], "nobody has asked for it"
+    monkeypatch.setenv("OTELKIT_INSTRUMENT", wanted)
+    telemetry = init()
+    assert package.said == ["on"]
+    telemetry.shutdown()
+    assert package.said == ["on", "off"]
+
+
+def test_instrumentation_that_is_broken_missing_or_our_own_is_a_sentence(
+    init: Init, package: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    init(instrument=["broken", "kafka", "pika"])
+    assert package.said == []
+    assert sentences(caplog) == [
+        "instrument=broken has no effect, its package failed: RuntimeError: needs redis 9",
+        "instrument=kafka has no effect: run pip install opentelemetry-instrumentation-kafka",
+        "instrument=pika has no effect: otelkit does that itself",
+    ]
+
+
+# --- the network ---------------------------------------------------------------------------
+
+NETWORK = """
+import sys, threading
+calling = threading.get_ident()
+def hook(event, arguments):
+    if event in {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.gethostbyname"}:
+        if threading.get_ident() == calling:
+            print(event, arguments[1:], flush=True)
+sys.addaudithook(hook)
+import logging, time, otelkit
+logging.disable(logging.WARNING)
+telemetry = otelkit.init(
+    service="shop", metrics_port=0, logs=False, events="OTLP/events", endpoint="OTLP"
+)
+@otelkit.observe
+def work(): logging.getLogger("shop").error("at work")
+def app(environ, start_response):
+    start_response("200 OK", [])
+    work()
+    return [b"done"]
+with otelkit.order("A-1") as order:
+    for n in range(3000):  # more than a queue of spans holds
+        work()
+    order.moved_to("priced")
+list(otelkit.WSGIMiddleware(app)({"REQUEST_METHOD": "GET"}, lambda *_: None))
+telemetry.shutdown()
+print("end")
+"""
+
+
+@pytest.mark.parametrize("state", ["alive", "hung"])
+def test_there_is_no_network_on_the_calling_thread_ever(
+    child: StartChild, otlp: OtlpEndpoint, state: str
+) -> None:
+    otlp.hung = state == "hung"
+    served = child(NETWORK.replace("OTLP", otlp.url))
+    assert served.end(20).splitlines() == ["end"]
+    assert otlp.asked.is_set(), "other threads do talk to it"

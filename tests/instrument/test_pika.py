@@ -101,7 +101,7 @@ def test_an_old_message_begins_a_trace_that_links_to_its_publisher(
     init()
     publish(channel)
     later = time.time() + instrumentation.YOUNG_SECONDS + 1
-    monkeypatch.setattr("otelkit.instrument.pika.time.time", lambda: later)
+    monkeypatch.setattr("otelkit.instrument.pika.message.time.time", lambda: later)
     consume(channel, Handler())
     sent, taken = spans()["publish parts"], spans()["process parts"]
     assert taken.parent is None

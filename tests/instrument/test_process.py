@@ -19,7 +19,9 @@ from otelkit.instrument.process import LAG_INTERVAL, ProcessMetrics
 
 @pytest.fixture
 def process(init: Init) -> ProcessMetrics:
-    return init().process
+    found = init().process
+    assert found is not None
+    return found
 
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float:

@@ -13,6 +13,7 @@ from otelkit.errors import OtelkitError, SpecError
 from otelkit.migrate import openslo, sloth
 from otelkit.migrate.foreign import read_text
 from otelkit.migrate.ratio import MINUTES
+from otelkit.migrate.result import load, loads
 
 DATA = Path(__file__).parent / "data"
 TEXTS = {path.stem: path.read_text() for path in sorted(DATA.glob("*o*.yaml"))}
@@ -22,9 +23,9 @@ MEASURED = "indicator: {spec: {ratioMetric: {raw: {metricSource: {spec: {query: 
 
 
 def problems(read: object, text: str) -> list[str]:
-    make = sloth.loads if read == "sloth" else openslo.loads
+    make = sloth.draft if read == "sloth" else openslo.draft
     with pytest.raises(SpecError) as caught:
-        make(text, "slo.yaml")
+        loads(text, "slo.yaml", make)
     return [
         f"{p.line}:{p.column}: {p.path}: {p.message}".replace(": : ", ": ")
         for p in caught.value.problems
@@ -129,23 +130,23 @@ def test_a_key_without_a_value_says_nothing() -> None:
         "[{name: a, objective: 99, description: '', labels: null, plugins: ~, nope: , "
         "sli: {raw: {error_ratio_query: avg(x)}, events: null}, alerting: {page_alert: null}}]"
     )
-    draft, book = read_text(text, "slo.yaml", lambda docs, book: sloth._draft(docs, book, "slo"))
+    draft, book = read_text(text, "slo.yaml", lambda docs, book: sloth.draft(docs, book, "slo"))
     assert [str(objective.sli.query) for objective in draft.objectives] == ["1 - (avg(x))"]  # type: ignore[union-attr]
     assert [note.message for note in book.notes.problems] == [MINUTES]
 
 
 def test_a_folder_is_told_from_a_file(tmp_path: Path) -> None:
-    for load in (sloth.load, openslo.load):
+    for make in (sloth.draft, openslo.draft):
         with pytest.raises(SpecError, match="this is a folder; name one file of it"):
-            load(tmp_path)
+            load(tmp_path, make)
         with pytest.raises(SpecError, match="cannot be read: No such file or directory"):
-            load(tmp_path / "none.yaml")
+            load(tmp_path / "none.yaml", make)
 
 
 def outcome(text: str) -> None:
-    for loads in (sloth.loads, openslo.loads):
+    for make in (sloth.draft, openslo.draft):
         with suppress(OtelkitError):
-            loads(text, "slo.yaml")
+            loads(text, "slo.yaml", make)
 
 
 @given(st.text())

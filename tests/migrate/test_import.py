@@ -10,7 +10,7 @@ import pytest
 from otelkit import spec
 from otelkit.migrate import foreign, openslo, sloth
 from otelkit.migrate.draft import Draft
-from otelkit.migrate.result import owned
+from otelkit.migrate.result import Make, load, owned
 from otelkit.migrate.text import sla_text
 from otelkit.spec.document import Mapping, Mark, Node, Scalar, Sequence, parse_all
 
@@ -18,8 +18,12 @@ DATA = Path(__file__).parent / "data"
 FILES = sorted(DATA.glob("*.yaml"))
 
 
+def make_of(path: Path) -> Make:
+    return sloth.draft if path.stem.startswith("sloth") else openslo.draft
+
+
 def drafted(path: Path) -> tuple[Draft, foreign.Book]:
-    make = sloth._draft if path.stem.startswith("sloth") else openslo._draft
+    make = make_of(path)
     found, book = foreign.read_text(
         path.read_text(), path.name, lambda docs, book: make(docs, book, path.stem)
     )
@@ -45,7 +49,7 @@ def test_a_file_leaves_the_notes_beside_it(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_sla_files_own_reader_takes_all_of_it(path: Path) -> None:
-    made = (sloth if path.stem.startswith("sloth") else openslo).load(path)
+    made = load(path, make_of(path))
     assert made.text == (DATA / "expected" / path.name).read_text()
     assert [note.message for note in made.notes if "refuses it" in note.message] == []
     assert [o.name for o in spec.loads(made.text, "sla.yaml").objectives]

@@ -41,7 +41,7 @@ def promtool() -> str:
 
 def imported(text: str) -> list[tuple[int, dict[str, Any], dict[str, Any]]]:
     """The line of each SLO that came over, the services of the SLA file, and its objective."""
-    draft, _ = read_text(text, "slo.yaml", lambda docs, book: sloth._draft(docs, book, "slo"))
+    draft, _ = read_text(text, "slo.yaml", lambda docs, book: sloth.draft(docs, book, "slo"))
     sla = yaml.safe_load(sla_text(draft))
     return [
         (objective.at.node.mark.line, sla.get("services", {}), written)

@@ -11,9 +11,8 @@ import pytest
 import yaml
 
 from otelkit import spec
-from otelkit.generate import files
 from otelkit.model import BudgetObjective, Sla
-from queries import rule_name
+from queries import rule_name, rule_texts
 
 from .conftest import Program
 
@@ -106,14 +105,12 @@ class Scenario:
 
     def _write(self, sla: Sla) -> list[str]:
         paths = []
-        for path, text in files.files(sla, "sla.yaml").items():
-            if path.startswith(files.RULES):
-                group = yaml.safe_load(text)
-                for one in group["groups"]:
-                    one["rules"] = [r for r in one["rules"] if self.kept(rule_name(r))]
-                name = Path(path).name
-                (self.folder / name).write_text(yaml.safe_dump(group))
-                paths.append(name)
+        for name, text in rule_texts(sla).items():
+            group = yaml.safe_load(text)
+            for one in group["groups"]:
+                one["rules"] = [r for r in one["rules"] if self.kept(rule_name(r))]
+            (self.folder / name).write_text(yaml.safe_dump(group))
+            paths.append(name)
         checked = self.promtool("check", "rules", "--lint=all", "--lint-fatal", *paths,
                                 folder=self.folder)  # fmt: skip
         assert checked.returncode == 0, checked.stderr

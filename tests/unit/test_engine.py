@@ -198,6 +198,7 @@ def test_nothing_wrong_stops_a_batch_and_all_of_it_can_be_read(collector: Collec
 # --- any arrival ---------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.lists(STORIES, min_size=1, max_size=4), st.randoms(use_true_random=False), st.data())
 def test_order_of_arrival_batches_repeats_and_ticks_change_nothing(
     stories: list[Story], luck: random.Random, data: st.DataObject

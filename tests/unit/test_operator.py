@@ -19,6 +19,7 @@ from otelkit import spec
 from otelkit.generate import files, operator
 from otelkit.generate.form import Form
 from otelkit.model import Environment, Sla
+from queries import rule_texts
 
 ROOT = Path(__file__).parents[2]
 SLA_FILES = [ROOT / "examples" / "shop" / "sla.yaml", Path(__file__).parent / "data" / "full.yaml"]
@@ -115,9 +116,8 @@ def test_every_rule_is_in_a_resource_that_the_operator_takes(sla: Sla) -> None:
     for path, found in made.items():
         problems = [e.message for e in Draft202012Validator(PROMETHEUS_RULE).iter_errors(found)]
         assert problems == [], path
-    wanted = files.files(sla, "sla.yaml")
     assert [r["spec"] for r in made.values()] == [
-        yaml.safe_load(text) for path, text in wanted.items() if path.startswith(files.RULES)
+        yaml.safe_load(text) for text in rule_texts(sla).values()
     ]
 
 

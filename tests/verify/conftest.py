@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +20,7 @@ MINUTE = 60
 History = Mapping[str, Sequence[float | None]]
 """Series in PromQL's notation, each with one value a minute; None where there is none."""
 StartWithHistory = Callable[..., Prometheus]
+StartTarget = Callable[[bytes, str], str]
 Otelkit = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -56,6 +59,32 @@ def _import(folder: Path) -> None:
     command = ["promtool", "tsdb", "create-blocks-from"]
     command += ["openmetrics", str(folder / "past.om"), str(folder / "data")]
     subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+@pytest.fixture
+def start_target() -> Iterator[StartTarget]:
+    """``start_target(body, content_type)`` serves /metrics; answers its host and port."""
+    with ExitStack() as stack:
+
+        def start(body: bytes, content_type: str) -> str:
+            class Target(BaseHTTPRequestHandler):
+                def do_GET(self) -> None:
+                    self.send_response(200)
+                    self.send_header("Content-Type", content_type)
+                    self.end_headers()
+                    self.wfile.write(body)
+
+                def log_message(self, *_: object) -> None:
+                    """Nothing."""
+
+            server = stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), Target))
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return f"127.0.0.1:{server.server_port}"
+
+        yield start
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -15,7 +13,7 @@ import pytest
 
 from shop.servers import Prometheus
 from shop.waiting import until
-from verify.conftest import Otelkit, StartWithHistory
+from verify.conftest import Otelkit, StartTarget, StartWithHistory
 
 SCRAPED = """
 # TYPE http_server_request_duration_seconds histogram
@@ -52,34 +50,10 @@ objectives:
 """
 
 
-class Target(BaseHTTPRequestHandler):
-    """A service's /metrics."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(SCRAPED.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Nothing."""
-
-
 @pytest.fixture
-def target() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Target)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@pytest.fixture
-def scraping(start_prometheus: Callable[..., Prometheus], target: str) -> Prometheus:
-    """A Prometheus that scrapes the target as the job `api`."""
+def scraping(start_prometheus: Callable[..., Prometheus], start_target: StartTarget) -> Prometheus:
+    """A Prometheus that scrapes a service as the job `api`."""
+    target = start_target(SCRAPED.encode(), "text/plain; version=0.0.4")
     jobs = [{"job_name": "api", "static_configs": [{"targets": [target]}]}]
     server = start_prometheus(
         json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs})

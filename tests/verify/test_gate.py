@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 
-import httpx
 import pytest
 
 from otelkit import names
+from otelkit.verify.gate import Finding, Verdict, overall
 from shop.servers import Prometheus, RabbitMQ
-from shop.waiting import until
+from verify.conftest import MINUTE, StartWithHistory
 
 SLA = """
 version: 1
@@ -35,6 +35,8 @@ LEFT = {
     ("prod", "spent", ""): 0.099,
     ("prod", "checkout", "eu"): 0.8,
     ("prod", "checkout", "us"): -1.5,
+    ("prod", "checkout", "cn"): 0.7,
+    ("prod", "checkout", "uk"): -0.5,
     ("prod", "unscraped", ""): 1.0,
     ("staging", "healthy", ""): 1.0,
     ("staging", "spent", ""): 1.0,
@@ -42,32 +44,29 @@ LEFT = {
 }
 
 EVENTS = f"{names.TOTAL}5m"
+PAST, AHEAD = 26 * 60, 30
+"""Minutes of history, and of samples beyond now, so that no answer hangs on how long we take."""
+SILENT = {"unscraped": PAST, "cn": 30, "uk": 25 * 60}
+"""For so many minutes nothing of these objectives and regions has been counted."""
+
+
+def lately(value: float, end: int) -> list[float | None]:
+    """The same value for an hour and a half up to a minute of the past."""
+    begin = max(0, end - 90)
+    return [*[None] * begin, *[value] * (end - begin)]
 
 
 @pytest.fixture
-def server(start_prometheus: Callable[..., Prometheus]) -> Prometheus:
-    """A Prometheus whose rules record these budgets."""
-    rules = [
-        {
-            "record": record,
-            "expr": f"vector({left})",
-            "labels": {"system": "shop", "environment": environment, "objective": objective}
-            | ({"region": region} if region else {}),
-        }
-        for (environment, objective, region), left in LEFT.items()
-        for record in (names.ERROR_BUDGET_REMAINING, EVENTS)
-        if (record, objective) != (EVENTS, "unscraped")
-    ]
-    groups = json.dumps({"groups": [{"name": "g", "interval": "1s", "rules": rules}]})
-    server = start_prometheus("rule_files: [rules.yml]", {"rules.yml": groups})
-
-    def recorded() -> bool:
-        query = {"query": f'{{__name__=~"{names.ERROR_BUDGET_REMAINING}|{EVENTS}"}}'}
-        answer = httpx.get(f"{server.url}/api/v1/query", params=query).json()
-        return len(answer["data"]["result"]) == 2 * len(LEFT) - 1
-
-    assert until(recorded, 30)
-    return server
+def server(start_with_history: StartWithHistory) -> Prometheus:
+    """A Prometheus that has these budgets on record."""
+    past: dict[str, list[float | None]] = {}
+    for (environment, objective, region), left in LEFT.items():
+        own = f'{{system="shop",environment="{environment}",objective="{objective}"'
+        own += f',region="{region}"}}' if region else "}"
+        end = PAST - SILENT.get(region or objective, -AHEAD)
+        past[names.ERROR_BUDGET_REMAINING + own] = lately(left, PAST + AHEAD)
+        past[EVENTS + own] = lately(600.0, end)
+    return start_with_history(int(time.time()) // MINUTE * MINUTE - PAST * MINUTE, past)
 
 
 @pytest.fixture
@@ -112,6 +111,24 @@ def test_a_budget_whose_events_no_longer_come_in_is_unknown(sla: Path, server: P
     )
     (found,) = json.loads(out)["objectives"]
     assert (code, found["verdict"], found["budget_left"]) == (3, "unknown", 1.0)
+
+
+def test_a_value_that_falls_silent_makes_the_answer_unknown_until_it_is_gone(
+    sla: Path, server: Prometheus
+) -> None:
+    asked = ("--environment", "prod", "--objective", "checkout", "--json")
+    _, out, _ = gate(sla, server.url, *asked)
+    found = {one["labels"]["region"]: one["verdict"] for one in json.loads(out)["objectives"]}
+    assert found == {"eu": "yes", "cn": "unknown", "us": "no", "uk": "gone"}
+
+
+@pytest.mark.parametrize(
+    ("told", "verdict"),
+    [("yes gone", "yes"), ("yes unknown", "unknown"), ("unknown no", "no"), ("gone", "unknown")],
+)
+def test_what_is_gone_has_no_say_and_no_weighs_most(told: str, verdict: str) -> None:
+    found = [Finding("o", "prod", (), None, Verdict(one)) for one in told.split()]
+    assert overall(found) is Verdict(verdict)
 
 
 def test_each_value_of_a_by_label_has_its_say(sla: Path, server: Prometheus) -> None:

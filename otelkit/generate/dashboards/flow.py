@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from otelkit import names
 from otelkit.generate.dashboards import frame, panels
+from otelkit.generate.dashboards.deadletters import dead_letters
 from otelkit.generate.dashboards.panels import Json, prometheus
-from otelkit.generate.dashboards.promql import any_of, select
+from otelkit.generate.dashboards.promql import select
 from otelkit.model import Sla
 
 _PLACE = ('process=~"$process"', 'stage=~"$stage"', 'tier=~"$tier"')
 _CLOCK = ('stage=~"$stage"', 'tier=~"$tier"')
-_LATE = panels.thresholds((None, "text"), (1, "red"))
 _UP = {1: ("Up", "green"), 0: ("Down", "red")}
 
 
@@ -52,11 +52,7 @@ def _panels(sla: Sla) -> Iterator[Json]:
         yield _next(sla)
         yield _outcomes(sla)
         yield _corrections(sla)
-    if sla.queues:
-        yield panels.row("Dead letters")
-        yield _depth(sla)
-        yield _oldest(sla)
-        yield _arrivals(sla)
+    yield from dead_letters(sla)
     yield panels.row("The collector itself")
     yield _events(sla)
     yield _sources(sla)
@@ -222,56 +218,6 @@ def _corrections(sla: Sla) -> Json:
         width=12,
         floor=0,
         empty="None",
-    )
-
-
-# --- dead letters --------------------------------------------------------------------------
-
-
-def _watched(sla: Sla) -> str:
-    return any_of("queue", sla.queues)
-
-
-def _depth(sla: Sla) -> Json:
-    depth = select(sla, names.DLQ_MESSAGES.name, _watched(sla))
-    return panels.timeseries(
-        "Messages in dead-letter queues",
-        "Messages that no service could process. A gap means that the queue could not be read.",
-        [prometheus(f"max by (queue) ({depth})", "{{queue}}")],
-        unit="short",
-        width=8,
-        floor=0,
-    )
-
-
-def _oldest(sla: Sla) -> Json:
-    oldest = select(sla, names.DLQ_OLDEST_MESSAGE.name, _watched(sla))
-    return panels.stat(
-        "Age of the oldest message",
-        "How long nobody has taken care of it.",
-        [prometheus(f"time() - min by (queue) ({oldest})", "{{queue}}")],
-        named=True,
-        unit="s",
-        width=8,
-        limits=_LATE,
-        empty="Empty",
-    )
-
-
-def _arrivals(sla: Sla) -> Json:
-    arrivals = select(sla, names.DLQ_ARRIVALS.name, _watched(sla))
-    return panels.bars(
-        "Arrivals",
-        "Messages that became dead letters, by the queue they came from and why.",
-        [
-            prometheus(
-                f"sum by (source_queue, reason) (increase({arrivals}[$__rate_interval]))",
-                "from {{source_queue}}: {{reason}}",
-            )
-        ],
-        unit="short",
-        width=8,
-        floor=0,
     )
 
 

@@ -6,12 +6,12 @@ found again in the generated file.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
-from otelkit.errors import ConfigError
-from otelkit.generate.rule import matchers
+from otelkit.spec.matchers import selectors_in
 
 _TOKEN: Final = re.compile(
     r"""(?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)
@@ -35,15 +35,17 @@ Token = tuple[str, str]
 def narrow(promql: str, match: Mapping[str, str]) -> str:
     """The expression with the matchers in each of its selectors.
 
-    Raises :class:`ConfigError` where that cannot be done for certain.
+    Raises ``ValueError`` where that cannot be done for certain.
     """
     if not match:
         return promql
-    found = "".join(_narrowed(list(_tokens(promql)), matchers(match)[1:-1]))
+    pairs = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in match.items())
+    added = ",".join(pairs)
+    found = "".join(_narrowed(list(_tokens(promql)), added))
     if not _holds(promql, found, match):
-        raise ConfigError(
-            f"cannot put {matchers(match)} into every selector of `{promql}`; "
-            "write the expression with one selector a metric, such as rate(errors_total[5m])"
+        raise ValueError(
+            f"cannot put {{{added}}} into every selector of `{promql}`; "
+            "write braces behind each metric, such as rate(errors_total{}[5m])"
         )
     return found
 
@@ -101,19 +103,11 @@ def _holds(before: str, after: str, match: Mapping[str, str]) -> bool:
     import promql_parser
 
     try:
-        selectors = _selectors(promql_parser.parse(after))
+        selectors = selectors_in(promql_parser.parse(after))
     except ValueError:
         return False
-    same = len(selectors) == len(_selectors(promql_parser.parse(before)))
+    same = len(selectors) == len(selectors_in(promql_parser.parse(before)))
     wanted = set(match.items())
     return same and all(
         wanted <= {(m.name, m.value) for m in selector.matchers.matchers} for selector in selectors
     )
-
-
-def _selectors(expression: Any) -> list[Any]:
-    import promql_parser
-
-    found: list[Any] = []
-    promql_parser.walk(expression, found.append)
-    return [node for node in found if isinstance(node, promql_parser.VectorSelector)]

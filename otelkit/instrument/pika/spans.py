@@ -1,0 +1,75 @@
+"""What the spans of all operations share: when there are any, and how one ends."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, ParamSpec, TypeVar
+
+from opentelemetry import context, trace
+from opentelemetry.trace import Span, Status, StatusCode
+
+from otelkit.instrument import runtime
+from otelkit.instrument.runtime import Signals
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger("otelkit")
+
+# The plain key is what older instrumentations set.
+_OLD_KEY: Final = "suppress_instrumentation"
+_KEY: Final = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", _OLD_KEY)
+
+
+def active() -> Signals | None:
+    """What this process uses; None before ``init``, after a shutdown and under suppression."""
+    telemetry = runtime.active()
+    if telemetry is None or context.get_value(_KEY) or context.get_value(_OLD_KEY):
+        return None
+    return telemetry
+
+
+def guarded(step: Callable[P, R]) -> Callable[P, R | None]:
+    """A step of ours that must not fail the service's: None and a log line instead of an error."""
+
+    @functools.wraps(step)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        # What `runtime.harmless` does, without its price: this is called for each message.
+        try:
+            return step(*args, **kwargs)
+        except Exception:
+            log.exception("otelkit has failed at its own work; a message goes on without it")
+            return None
+
+    return call
+
+
+def fail(span: Span, error_type: str, description: str = "") -> None:
+    span.set_attribute("error.type", error_type)
+    span.set_status(Status(StatusCode.ERROR, description))
+
+
+def fail_with(span: Span, error: BaseException) -> str:
+    """Mark a span with an error; the ``error.type``."""
+    error_type = type(error).__qualname__
+    fail(span, error_type)
+    with suppress(Exception):  # an error whose text cannot be had is still the caller's
+        fail(span, error_type, str(error))
+        span.record_exception(error)
+    return error_type
+
+
+@contextmanager
+def current(span: Span) -> Iterator[None]:
+    """The span is current inside, and has the error that leaves the block."""
+    token = context.attach(trace.set_span_in_context(span))
+    try:
+        yield
+    except BaseException as error:
+        fail_with(span, error)
+        raise
+    finally:
+        context.detach(token)
