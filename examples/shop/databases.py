@@ -15,12 +15,12 @@ from pathlib import Path
 from uuid import uuid4
 
 from otelkit.errors import ToolError
+from shop.packages import POSTGRESQL_FOLDER
 from shop.processes import Process
 from shop.servers import HOST, Server, find_program, free_port
 from shop.waiting import Pause
 
 USER = "shop"
-_POSTGRESQL_FOLDERS = tuple(f"/usr/lib/postgresql/{version}/bin" for version in range(19, 13, -1))
 
 
 class PostgreSQL(Server):
@@ -37,10 +37,10 @@ class PostgreSQL(Server):
         self, folder: Path, options: Sequence[str] = (), pause: Pause = time.sleep
     ) -> None:
         super().__init__(folder, pause)
-        self._initdb = find_program("initdb", self.package, *_POSTGRESQL_FOLDERS)
-        self._psql = find_program("psql", self.package, *_POSTGRESQL_FOLDERS)
-        self._is_ready = find_program("pg_isready", self.package, *_POSTGRESQL_FOLDERS)
-        program = find_program("postgres", self.package, *_POSTGRESQL_FOLDERS)
+        self._initdb = find_program("initdb", self.package, POSTGRESQL_FOLDER)
+        self._psql = find_program("psql", self.package, POSTGRESQL_FOLDER)
+        self._is_ready = find_program("pg_isready", self.package, POSTGRESQL_FOLDER)
+        program = find_program("postgres", self.package, POSTGRESQL_FOLDER)
         self.port = free_port()
         self._home = Path(tempfile.mkdtemp(prefix="shop-postgresql-"))
         given = [
@@ -99,13 +99,12 @@ class MariaDB(Server):
     """A MariaDB on an empty data folder."""
 
     name = "MariaDB"
-    package = "mariadb-server"
+    package = "mariadb-server-core"
 
     def __init__(self, folder: Path, pause: Pause = time.sleep) -> None:
         super().__init__(folder, pause)
         self._install = find_program("mariadb-install-db", self.package)
-        self._client = find_program("mariadb", self.package)
-        self._admin = find_program("mariadb-admin", self.package)
+        self._client = find_program("mariadb", "mariadb-client-core")
         program = find_program("mariadbd", self.package)
         self.port = free_port()
         first = self.folder / "first.sql"
@@ -123,6 +122,7 @@ class MariaDB(Server):
             f"--pid-file={self.folder}/pid",
             f"--init-file={first}",
             "--skip-name-resolve",
+            "--character-set-server=utf8mb4",
         ]
         self._process = Process(self.name, command, self.folder / "server.log", pause=pause)
 
@@ -135,7 +135,7 @@ class MariaDB(Server):
         return self._process
 
     def is_ready(self) -> bool:
-        return _succeeds([self._admin, *self._connection(), "ping"])
+        return _succeeds([self._client, *self._connection(), "-e", "SELECT 1"])
 
     def launch(self) -> None:
         if not (self.folder / "data").exists():

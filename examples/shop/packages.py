@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from otelkit.errors import ToolError
-from shop.databases import MariaDB, PostgreSQL
 from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, find_program
 
 _Program = tuple[str, str, str]
@@ -24,14 +23,16 @@ _SERVERS: tuple[_Program, ...] = (
     (Prometheus.package, "prometheus", ""),
     (Alertmanager.package, "prometheus-alertmanager", ""),
 )
+POSTGRESQL_FOLDER = str(max(Path("/usr/lib/postgresql").glob("*/bin"), default=""))
+"""Of the newest version: Debian puts a few of its programs on the path only."""
 _FOR_TESTS: tuple[_Program, ...] = (
-    (PostgreSQL.package, "pg_createcluster", ""),
-    (MariaDB.package, "mariadbd", ""),
-    (MariaDB.client_package, "mariadb", ""),
     ("nodejs", "node", ""),
     ("npm", "npm", ""),
+    ("postgresql", "postgres", POSTGRESQL_FOLDER),
+    ("mariadb-server-core", "mariadbd", ""),
+    ("mariadb-client-core", "my_print_defaults", ""),
 )
-"""Databases of services and of the collector; and Grafana's grammars are JavaScript."""
+"""Grafana's grammars are JavaScript; services and the collector use databases."""
 
 
 def missing(programs: Sequence[_Program] = _SERVERS) -> list[str]:

@@ -100,8 +100,7 @@ class Server(ABC):
     @property
     @abstractmethod
     def ready_url(self) -> str:
-        """Its address; what answers there with 200 once the server can be used, unless
-        :meth:`is_ready` asks in another way."""
+        """Answers with 200 once the server can be used (see ``is_ready``)."""
 
     @property
     @abstractmethod

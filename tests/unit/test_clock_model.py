@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from otelkit import events, names, spec
 from otelkit.collect.batch import Received
 from otelkit.collect.engine import Engine
-from otelkit.collect.sqlite import SqliteStore
+from otelkit.collect.stores import open_store
 from otelkit.events import OrderMoved
 
 SLA = spec.load(Path(__file__).parent / "data" / "clocks.yaml")
@@ -140,7 +140,7 @@ class Clocks(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.store = SqliteStore(Path(self.folder.name) / "orders.db")
+        self.store = open_store(Path(self.folder.name) / "orders.db")
         self.engine = Engine(SLA, self.store)
         self.told: dict[str, dict[int, str]] = {}
         self.now = 0
