@@ -11,7 +11,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import Final
 
-from bench import calls, collect, evaluation, generation, startup
+from bench import calls, collect, evaluation, generation, logs, startup
+from bench import exit as ending
 from bench.figure import Figure
 
 BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
@@ -20,6 +21,8 @@ BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
     "evaluation": evaluation.measure,
     "calls": calls.measure,
     "collect": collect.measure,
+    "logs": logs.measure,
+    "exit": ending.measure,
 }
 
 

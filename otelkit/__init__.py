@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from otelkit.instrument.init import init, local
     from otelkit.instrument.observe import observe
     from otelkit.instrument.orders import Order, current_order, order
+    from otelkit.instrument.structured import structlog_processor
     from otelkit.instrument.telemetry import Telemetry
     from otelkit.instrument.wsgi import WSGIMiddleware
 
@@ -46,6 +47,7 @@ __all__ = [
     "order",
     "outbox",
     "pika",
+    "structlog_processor",
 ]
 
 _HOMES = {
@@ -58,6 +60,7 @@ _HOMES = {
     "local": "init",
     "observe": "observe",
     "order": "orders",
+    "structlog_processor": "structured",
 }
 
 

@@ -32,7 +32,10 @@ class Scenario:
     after: Sequence[Minute] = ()
     target: str = "99.9%"
     kind: str = "events"
-    """Or ``latency``, ``orders``: objectives of another kind, with series of their own."""
+    """Or ``latency``, ``orders``, ``gauge``: objectives of another kind, with series of their own.
+
+    A gauge is asked once a minute: each minute is one event.
+    """
     born: bool = False
     """The series of bad events appears with the first."""
     reset_at: int | None = None
@@ -75,6 +78,7 @@ _OBJECTIVES: Final = {
     "events": """owner: web, good: 'requests_total{outcome="ok"}', total: requests_total""",
     "latency": "service: web, latency: {below: 250ms, target: %s}",
     "orders": "process: order, from: in, to: out, within: 1d",
+    "gauge": "owner: web, query: probe_success",
 }
 
 
@@ -94,6 +98,9 @@ def sla_text(scenario: Scenario) -> str:
 
 def counters(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """Series and promtool's notation of their values, from minute 0."""
+    if scenario.kind == "gauge":
+        yield 'probe_success{job="web"}', notation([None, *(good for good, _ in scenario.minutes)])
+        return
     good = _counted((good for good, _ in scenario.minutes), scenario)
     bad = _counted((bad for _, bad in scenario.minutes), scenario)
     if scenario.kind == "latency":
@@ -161,6 +168,8 @@ def classic(scenario: Scenario) -> str:
             metric = "http_server_request_duration_seconds"
             good = f'sum(rate({metric}_bucket{{le="0.25"}}[{window}]))'
             return f"(1 - {good} / sum(rate({metric}_count[{window}])))"
+        if scenario.kind == "gauge":
+            return f"(1 - avg_over_time(probe_success[{window}]))"
         metric = "otelkit_order_clocks_total" if scenario.kind == "orders" else "requests_total"
         bad = f'sum(rate({metric}{{outcome=~"error|breached"}}[{window}]))'
         return f"({bad} / sum(rate({metric}[{window}])))"

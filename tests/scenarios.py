@@ -57,9 +57,11 @@ DAY = 24 * 60
 NIGHT, NOON = 2, 2000  # events a minute: 10 and 10,000 in five minutes
 
 
-def outage(name: str, minutes: int, target: str, before: int, kind: str = "events") -> Scenario:
+def outage(
+    name: str, minutes: int, target: str, before: int, kind: str = "events", rate: int = FULL
+) -> Scenario:
     """Nothing works any more, after so many minutes of health."""
-    return Scenario(name, steady(before, FULL), steady(minutes, 0, FULL), (), target, kind)
+    return Scenario(name, steady(before, rate), steady(minutes, 0, rate), (), target, kind)
 
 
 def scenarios() -> tuple[Scenario, ...]:
@@ -130,6 +132,7 @@ def scenarios() -> tuple[Scenario, ...]:
         Scenario("all zero", steady(180, 0), steady(100, 0)),
         outage("latency 99 %, full outage", 60, "99%", 180, "latency"),
         outage("orders 95 %, full outage", 60, "95%", 180, "orders"),
+        outage("gauge 99 %, full outage", 60, "99%", 180, "gauge", rate=1),
         Scenario(
             "chance: 1 a minute, 1 in 1,000 bad, 20 h", chance(180, 1, 0), chance(1200, 1, 0.001)
         ),

@@ -65,11 +65,22 @@ def create_app(outbox: Outbox) -> FastAPI:
     return app
 
 
-def main() -> None:
+def serve() -> FastAPI:
+    """The API with its telemetry, for a server with several workers.
+
+    ::
+
+        export PROMETHEUS_MULTIPROC_DIR=$(mktemp -d)
+        uvicorn --factory shop.api:serve --workers 2
+        gunicorn 'shop.api:serve()' --worker-class uvicorn.workers.UvicornWorker --workers 2
+    """
     line = os.environ.get("SHOP_LINE", RABBITMQ)
     otelkit.init(service="shop-api", events=line, metrics_port=9101)
-    app = create_app(Outbox(open_line(line)))
-    uvicorn.run(app, port=int(os.environ.get("SHOP_API_PORT", "8000")), log_config=None)
+    return create_app(Outbox(open_line(line)))
+
+
+def main() -> None:
+    uvicorn.run(serve(), port=int(os.environ.get("SHOP_API_PORT", "8000")), log_config=None)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ EXAMPLE: Final = "Example: otelkit prove sla.yaml"
 def prove(sla: SlaFile, as_json: Json = False) -> None:
     """Generate rules and proofs, and have promtool run every proof.
 
-    Where many objectives have the same target, window and policy, ten are proven in full and the
+    Where many objectives have the same target, window and policy, two are proven in full and the
     others in short: their rules differ in nothing but labels and selectors.
     """
     from otelkit.generate import files

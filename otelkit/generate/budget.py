@@ -122,14 +122,14 @@ def _budget(objective: BudgetObjective, labels: dict[str, str], own: str) -> Ite
 
 
 def _pace(objective: BudgetObjective, own: str) -> str:
-    """Events in an hour: the mean of what is on record."""
+    """Events in an hour: the mean of what is on record. There is no hour on record of no length."""
     step = _step(objective)
     inside = f"{_hours(objective) * 3600 - 1}s:{step}"
     total, history = f"{names.TOTAL}{step}{own}", f"{names.HISTORY_HOURS}{step}{own}"
     return (
         f"  sum_over_time({total}[{inside}])\n"
-        f"  / (sum_over_time({history}[{inside}]) > 0)\n"
-        f"  or {total} / ({history} > 0)\n"
+        f"  / sum_over_time({history}[{inside}])\n"
+        f"  or {total} / {history}\n"
     )
 
 

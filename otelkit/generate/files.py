@@ -6,8 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
-from otelkit.generate import alerts, budget, health, operator, proofs, raw, sli, stack
+from otelkit import slo
+from otelkit.generate import alerts, budget, health, operator, proofs, raw, silence, sli, stack
 from otelkit.generate.course import Terms
 from otelkit.generate.dashboards import dashboards
 from otelkit.generate.form import Form
@@ -20,8 +22,11 @@ RULES = "alert_rules"
 PROOFS = "proofs"
 DASHBOARDS = "dashboards"
 DEPLOY = "collectors"
-IN_FULL = 10
-"""So many objectives of the same target, window and policy have proofs in full."""
+IN_FULL = 2
+"""So many objectives of the same target, window and policy have proofs in full.
+
+Their rules differ in nothing but selectors, so one would do; the second shows that it is so.
+"""
 SHORT = "In short"
 """How a proof says that it leaves something out."""
 
@@ -89,7 +94,7 @@ def _of_environment(sla: Sla) -> Iterator[RuleFile]:
     yield RuleFile(
         health.group(sla, watched),
         "Alerts about missing data, a stale collector and rules that stand still.",
-        Proof(lambda: proofs.health(sla, watched)),
+        Proof(lambda: silence.tests(sla, watched)),
     )
 
 
@@ -130,12 +135,27 @@ def _rules(sla: Sla, source: str) -> dict[str, str]:
         stem = _stem(file)
         rules = f"{RULES}/{stem}.rules.yml"
         found[rules] = rule_file(file.group, source=source, purpose=file.purpose)
-        tests = tuple(file.proof.tests())
-        if tests:
-            found[f"{PROOFS}/{stem}.test.yml"] = proof_file(
-                tests, f"../{rules}", source=source, purpose=_purpose(rules, file.proof)
+        for evaluated, tests in _by_interval(file.proof.tests()).items():
+            found[f"{PROOFS}/{stem}{_ending(evaluated)}.test.yml"] = proof_file(
+                tests,
+                f"../{rules}",
+                source=source,
+                purpose=_purpose(rules, file.proof),
+                evaluated=evaluated,
             )
     return found
+
+
+def _by_interval(tests: Iterable[Test]) -> dict[int, list[Test]]:
+    """promtool evaluates all tests of a file at one interval, so each has a file of its own."""
+    found: dict[int, list[Test]] = {}
+    for test in tests:
+        found.setdefault(test.evaluated, []).append(test)
+    return found
+
+
+def _ending(evaluated: int) -> str:
+    return "" if evaluated == 1 else f".{slo.promql_duration(timedelta(minutes=evaluated))}"
 
 
 def _purpose(rules: str, proof: Proof) -> str:

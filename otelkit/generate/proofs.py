@@ -8,29 +8,50 @@ breach pages and the ninth does not), not the output of the code that made the r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
-from otelkit import names
+from otelkit import names, slo
 from otelkit.generate import burns
 from otelkit.generate.alerts import labels_of
-from otelkit.generate.health import (
-    collector_owner,
-    group_owners,
-    heartbeat_labels,
-    watches_orders,
+from otelkit.generate.health import heartbeat_labels
+from otelkit.generate.proof import (
+    ExpectAlert,
+    Series,
+    Test,
+    beating,
+    each,
+    elsewhere,
+    fires,
+    notation,
+    silent,
 )
-from otelkit.generate.proof import Expect, Series, Test, each, fires, silent
-from otelkit.generate.said import Said, in_words, told
-from otelkit.generate.scope import collected, environment_of, identity, severity_of
+from otelkit.generate.said import Said, in_words, spoken_seconds, texts, told
+from otelkit.generate.scope import collected, group_name, identity, severity_of
 from otelkit.model import BudgetObjective, Clock, NewBreaches, Objective, QueueLimit, Sla
 
 _MINUTE: Final = timedelta(minutes=1)
+_A_LITTLE_MORE: Final = 17 / 16
+"""Less than a tenth, and exact in floating point."""
+_ARRIVED: Final = "Arrived since the collector began: 7 from work (rejected)."
+_LATEST: Final = 30 * 60
+"""When a message came that is younger than any that a test looks at."""
 
 
 def objective(sla: Sla, objective: Objective, *, short: bool = False) -> Iterator[Test]:
-    """The tests of one objective's rules, by its kind; ``short`` ones prove a budget's labels."""
+    """The tests of one objective's rules; in the first, also that they are evaluated at all."""
+    tests = _by_kind(sla, objective, short=short)
+    first = next(tests, None)
+    if first is not None:
+        beat = heartbeat_labels(sla, group_name(sla, objective.name))
+        yield replace(first, expressions=(*first.expressions, beating(beat, 10)))
+    yield from tests
+
+
+def _by_kind(sla: Sla, objective: Objective, *, short: bool) -> Iterator[Test]:
     if isinstance(objective, BudgetObjective):
         yield from burns.tests(sla, objective, short=short)
     if isinstance(objective, Clock):
@@ -59,47 +80,84 @@ def _thresholds(sla: Sla, clock: Clock) -> dict[str, NewBreaches]:
 
 
 def _breaches_alert(sla: Sla, clock: Clock, severity: str, threshold: NewBreaches) -> Test:
-    """The last breach of the threshold alerts at once and names orders; the one before does not."""
+    """A breach that is counted by half is not enough; what is a little more alerts at once.
+
+    First the five-minute series alone says so, and after five minutes the longer window alone, as
+    long as it holds them.
+    """
     labels = labels_of(sla, clock, severity) | each(clock)
-    alert, span = names.ALERT_ORDERS_OVERDUE, in_words(threshold.within)
-    within = int(threshold.within / _MINUTE)
-    few, enough = 11, 11 + within + 10  # the few have left the window when enough arrive
-    bad = f"0x{few - 1} {threshold.count - 1}x4 0x{within + 4} {threshold.count}x4 0x{within + 10}"
-    order = {**collected(sla), "objective": clock.name, "stage": clock.starts}
-    late = Series(names.ORDER_OVERDUE_DEADLINE.name, order | {"order_id": "A-1042"}, "60x600")
-    said = Said(
-        summary=f"Orders newly overdue on {clock.name}",
-        description=f"{threshold.count} new within {span}. Longest overdue: "
-        f"A-1042 in {clock.starts}.",
-        dashboard=names.DASHBOARD_FLOW,
-        variables=f"&var-process={clock.process.name}",
+    alert, within = names.ALERT_ORDERS_OVERDUE, int(threshold.within / _MINUTE)
+    line = threshold.count - 0.5
+    over = line * _A_LITTLE_MORE
+    few, enough = 11, 21 + within  # the few have left the window when enough arrive
+    bad = notation(
+        [0.0] * few + [line] * 5 + [0.0] * (within + 5) + [over] * 5 + [0.0] * (within + 5)
     )
+    own = identity(sla, clock.name) | each(clock)
+    late = {**collected(sla), "objective": clock.name, "stage": clock.starts, "order_id": "A-1042"}
     return Test(
-        f"{clock.name}: {threshold.count} new breaches within {span} lead to a {severity}",
-        (Series(f"{names.BAD}5m", identity(sla, clock.name) | each(clock), bad), late),
+        f"{clock.name}: {threshold.count} new breaches within {in_words(threshold.within)} lead to "
+        f"a {severity}",
         (
-            silent(alert, labels, few + 1),
+            Series(f"{names.BAD}5m", own, bad),
+            *elsewhere(f"{names.BAD}5m", own, identity(sla, clock.name), f"99x{enough + within}"),
+            Series(names.ORDER_OVERDUE_DEADLINE.name, late, f"60x{enough + within}"),
+        ),
+        (
+            silent(alert, labels, few),
+            silent(alert, labels, few + 5),
             silent(alert, labels, enough - 1),
             fires(alert, labels, enough),
-            fires(alert, labels, enough + within - 2),  # as long as it is within the window
-            silent(alert, labels, enough + within + 6),
+            fires(alert, labels, enough + within - 1),
+            silent(alert, labels, enough + within),
         ),
-        (told(sla, alert, enough, labels, said),) if len(clock.overdue) == 1 else (),
+        _overdue_told(sla, clock, over, enough),
     )
+
+
+def _overdue_told(sla: Sla, clock: Clock, breaches: float, minute: int) -> tuple[ExpectAlert, ...]:
+    """All that so many breaches lead to, and what it says; not where one alert says two things."""
+    thresholds = _thresholds(sla, clock)
+    if len(thresholds) < len(clock.overdue):
+        return ()
+    alert = names.ALERT_ORDERS_OVERDUE
+    found = []
+    for severity, threshold in thresholds.items():
+        if breaches > threshold.count - 0.5:
+            said = Said(
+                f"Orders newly overdue on {clock.name}",
+                f"{breaches:.0f} new within {in_words(threshold.within)}. Longest overdue: A-1042 "
+                f"in {clock.starts}.",
+                names.DASHBOARD_FLOW,
+                f"&var-process={clock.process.name}",
+            )
+            labels = labels_of(sla, clock, severity) | each(clock)
+            found.append((labels, texts(sla, alert, minute, said)))
+    return (ExpectAlert(alert, minute, tuple(found)),)
 
 
 def _risk_alerts(sla: Sla, clock: Clock) -> Test:
     """The first order at risk opens a ticket that says in which stage; it closes with the last."""
     labels = labels_of(sla, clock, names.SEVERITY_TICKET) | {"stage": clock.starts}
-    alert = names.ALERT_ORDERS_AT_RISK
-    own = {**collected(sla), "objective": clock.name, "stage": clock.starts}
-    series = Series(
-        names.ORDERS_AT_RISK.name, own | {"tier": clock.process.default_tier}, "0x5 2x5 0x5"
+    alert, name = names.ALERT_ORDERS_AT_RISK, names.ORDERS_AT_RISK.name
+    own = {**collected(sla), "objective": clock.name}
+    stage = {**own, "stage": clock.starts}
+    said = Said(
+        f"Orders at risk of missing {clock.name}",
+        f"5 in {clock.starts} have less than {slo.percent(clock.at_risk or Decimal(0))} of their "
+        "time left.",
+        names.DASHBOARD_FLOW,
+        f"&var-process={clock.process.name}",
     )
     return Test(
         f"{clock.name}: an order at risk opens a ticket",
-        (series,),
+        (
+            Series(name, stage | {"tier": clock.process.default_tier}, "0x5 1x1 2x3 0x5"),
+            Series(name, stage | {"tier": "another"}, "0x7 3x3 0x5"),
+            *elsewhere(name, stage, own, "9x20"),
+        ),
         (silent(alert, labels, 5), fires(alert, labels, 6), silent(alert, labels, 12)),
+        (told(sla, alert, 9, labels, said),),
     )
 
 
@@ -107,30 +165,32 @@ def _risk_alerts(sla: Sla, clock: Clock) -> Test:
 
 
 def _depth_alerts(sla: Sla, limit: QueueLimit, most: int) -> Test:
-    """One message over the limit opens a ticket that says where it came from."""
+    """One message over the limit opens a ticket that says where they came from."""
     labels = labels_of(sla, limit, names.SEVERITY_TICKET) | {"queue": limit.queue.name}
-    alert = names.ALERT_DEAD_LETTERS
+    alert, name = names.ALERT_DEAD_LETTERS, names.DLQ_MESSAGES.name
     own = {**collected(sla), "queue": limit.queue.name}
     said = Said(
         summary=f"Dead letters in {limit.queue.name}",
-        description=f"{most + 1} messages where {most} are allowed. Arrived since the collector "
-        "began: 7 from work (rejected).",
+        description=f"{most + 3} messages where {most} are allowed. {_ARRIVED}",
         dashboard=names.DASHBOARD_FLOW,
     )
     return Test(
         f"{limit.name}: more than {most} messages open a ticket",
         (
-            Series(names.DLQ_MESSAGES.name, own, f"{most}x5 {most + 1}x5 {most}x5"),
-            Series(
-                names.DLQ_ARRIVALS.name,
-                own | {"source_queue": "work", "reason": "rejected"},
-                "7x20",
-            ),
+            Series(name, own | {"instance": "a"}, f"{most}x5 {most + 1}x5 {most}x5"),
+            Series(name, own | {"instance": "b"}, f"{most}x7 {most + 3}x3 {most}x5"),
+            *elsewhere(name, own, own, f"{most + 9}x20"),
+            _arrivals(own),
         ),
         (silent(alert, labels, 5), fires(alert, labels, 6), silent(alert, labels, 12)),
         # Where both limits are one alert, it speaks of both.
-        () if _is_one_alert(sla, limit) else (told(sla, alert, 6, labels, said),),
+        () if _is_one_alert(sla, limit) else (told(sla, alert, 9, labels, said),),
     )
+
+
+def _arrivals(own: Mapping[str, str]) -> Series:
+    came = {"source_queue": "work", "reason": "rejected"}
+    return Series(names.DLQ_ARRIVALS.name, {**own, **came}, "7x40")
 
 
 def _is_one_alert(sla: Sla, limit: QueueLimit) -> bool:
@@ -139,120 +199,38 @@ def _is_one_alert(sla: Sla, limit: QueueLimit) -> bool:
 
 
 def _age_alerts(sla: Sla, limit: QueueLimit, most: timedelta) -> Test:
-    """A message that is older than allowed pages until it is taken care of."""
+    """A message that is older than allowed pages until it is taken care of.
+
+    The first one is as old as allowed in a minute, the second a few seconds older.
+    """
     labels = labels_of(sla, limit, names.SEVERITY_PAGE) | {"queue": limit.queue.name}
-    alert = names.ALERT_DEAD_LETTERS
+    alert, name = names.ALERT_DEAD_LETTERS, names.DLQ_OLDEST_MESSAGE.name
     own = {**collected(sla), "queue": limit.queue.name}
-    late = 11  # the first whole minute at which it is older than allowed
-    arrived = (late - 1) * 60 - int(most.total_seconds())
+    seconds = int(most.total_seconds())
+    little = max(1, min(seconds // 20, 30))
+    first, second = 10 * 60 - seconds, 21 * 60 - seconds - little
+    said = Said(
+        summary=f"Dead letters in {limit.queue.name}",
+        description=f"The oldest message is {spoken_seconds(seconds + 60)} old where "
+        f"{in_words(most)} are allowed. {_ARRIVED}",
+        dashboard=names.DASHBOARD_FLOW,
+    )
     return Test(
         f"{limit.name}: a message older than {in_words(most)} pages",
-        (Series(names.DLQ_OLDEST_MESSAGE.name, own, f"{arrived}x{late + 2} stale"),),
         (
-            silent(alert, labels, late - 1),
-            fires(alert, labels, late),
-            silent(alert, labels, late + 4),
+            Series(name, own | {"instance": "a"}, f"{first}x12 {_LATEST}x2 {second}x5 stale"),
+            Series(name, own | {"instance": "b"}, f"{_LATEST}x21 stale"),
+            *elsewhere(name, own, own, f"{first - 3600}x30"),
+            _arrivals(own),
         ),
-    )
-
-
-# --- health --------------------------------------------------------------------------------
-
-
-def health(sla: Sla, watched: Sequence[str]) -> Iterator[Test]:
-    """The tests of what watches the rest; ``watched`` are the groups that have a heartbeat."""
-    yield from (_no_data(sla, objective) for objective in sla.objectives)
-    if watches_orders(sla):
-        yield _collector_is_missing(sla)
-        yield _collector_stops(sla)
-        yield _source_is_lost(sla)
-    owners = group_owners(sla)
-    yield from (_group_stops(sla, group, owner) for group in watched for owner in owners[group])
-
-
-def _no_data(sla: Sla, objective: Objective) -> Test:
-    """Fifteen minutes without a sample are told; zero events are data."""
-    if isinstance(objective, QueueLimit):
-        own = {**collected(sla), "queue": objective.queue.name}
-        series = Series(names.DLQ_MESSAGES.name, own, "0x20 stale _x40")
-    else:
-        series = Series(
-            f"{names.TOTAL}5m", identity(sla, objective.name) | each(objective), "0x20 stale _x40"
-        )
-    labels = labels_of(sla, objective, names.SEVERITY_TICKET) | each(objective)
-    alert = names.ALERT_OBJECTIVE_NO_DATA
-    return Test(
-        f"{objective.name}: silence is told, no traffic is not",
-        (series,),
-        # Queue objectives share their metric; `queue` is a label that absent_over_time() keeps.
-        _told_once(alert, _absent_labels(sla, objective, labels), 20, 40),
-    )
-
-
-def _absent_labels(sla: Sla, objective: Objective, labels: Mapping[str, str]) -> dict[str, str]:
-    if isinstance(objective, QueueLimit):
-        return {**labels, "queue": objective.queue.name}
-    return {**identity(sla, objective.name), **labels}
-
-
-def _told_once(
-    alert: str, labels: Mapping[str, str], quiet: int, loud: int
-) -> tuple[Expect, Expect]:
-    return (silent(alert, labels, quiet), fires(alert, labels, loud))
-
-
-def _collector(sla: Sla, tick: str, up: str) -> tuple[Series, Series]:
-    own = collected(sla)
-    return (
-        Series(names.COLLECTOR_TICK.name, own | {"shard": "0"}, tick),
-        Series(names.SOURCE_UP.name, own | {"source": "rabbitmq"}, up),
-    )
-
-
-def _stale_labels(sla: Sla) -> dict[str, str]:
-    return {
-        "system": sla.system,
-        "environment": environment_of(sla),
-        "severity": severity_of(sla, names.SEVERITY_PAGE),
-        "owner": collector_owner(sla),
-        **sla.labels,
-    }
-
-
-def _collector_is_missing(sla: Sla) -> Test:
-    return Test(
-        "a collector that was never there is told",
-        (),
-        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 0, 2),
-    )
-
-
-def _collector_stops(sla: Sla) -> Test:
-    """Its last look at deadlines is three minutes old: it hangs, whether it is scraped or not."""
-    return Test(
-        "a collector that stands still is told",
-        _collector(sla, "0+60x20 1200x20", "1x40"),
-        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 20, 25),
-    )
-
-
-def _source_is_lost(sla: Sla) -> Test:
-    return Test(
-        "a collector that has lost its broker is told",
-        _collector(sla, "0+60x40", "1x20 0x20"),
-        _told_once(names.ALERT_COLLECTOR_STALE, _stale_labels(sla), 20, 23),
-    )
-
-
-def _group_stops(sla: Sla, group: str, owner: str) -> Test:
-    labels = {
-        **heartbeat_labels(sla, group),
-        "severity": severity_of(sla, names.SEVERITY_PAGE),
-        "owner": owner,
-        **sla.labels,
-    }
-    return Test(
-        f"{group}: rules that stand still are told to {owner}",
-        (Series(names.RULES_EVALUATED, heartbeat_labels(sla, group), "0+60x20 stale _x40"),),
-        _told_once(names.ALERT_RULES_NOT_EVALUATING, labels, 20, 40),
+        (
+            silent(alert, labels, 1),
+            silent(alert, labels, 10),
+            fires(alert, labels, 11),
+            silent(alert, labels, 14),
+            silent(alert, labels, 20),
+            fires(alert, labels, 21),
+            silent(alert, labels, 22),
+        ),
+        () if _is_one_alert(sla, limit) else (told(sla, alert, 11, labels, said),),
     )

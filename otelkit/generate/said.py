@@ -23,16 +23,19 @@ class Said:
 
 def told(sla: Sla, alert: str, minute: int, labels: Mapping[str, str], said: Said) -> ExpectAlert:
     """Exactly one alert fires in this minute, with these labels and this text."""
-    annotations = {"summary": said.summary, "description": said.description}
+    return ExpectAlert(alert, minute, ((labels, texts(sla, alert, minute, said)),))
+
+
+def texts(sla: Sla, alert: str, minute: int, said: Said) -> Mapping[str, str]:
+    """What an alert says that fires in this minute, with its links."""
+    found = {"summary": said.summary, "description": said.description}
     if sla.links.runbook is not None:
-        annotations["runbook_url"] = sla.links.runbook.replace("{alert}", alert)
+        found["runbook_url"] = sla.links.runbook.replace("{alert}", alert)
     if sla.links.grafana is not None:
-        uid = dashboard_uid(sla, said.dashboard)
+        board = f"{sla.links.grafana.rstrip('/')}/d/{dashboard_uid(sla, said.dashboard)}"
         now = minute * 60_000
-        annotations["dashboard_url"] = (
-            f"{sla.links.grafana}/d/{uid}?from={now - 3_600_000}&to={now}{said.variables}"
-        )
-    return ExpectAlert(alert, minute, ((labels, annotations),))
+        found["dashboard_url"] = f"{board}?from={now - 3_600_000}&to={now}{said.variables}"
+    return found
 
 
 def in_words(duration: timedelta) -> str:
@@ -41,3 +44,21 @@ def in_words(duration: timedelta) -> str:
     units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
     unit = next(name for name, size in units.items() if seconds % size == 0)
     return f"{seconds // units[unit]}{unit}"
+
+
+def spoken_seconds(seconds: int) -> str:
+    """So many seconds, a minute at least, as ``humanizeDuration`` says them: ``1h 2m 3s``."""
+    sizes = (seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60, seconds % 60)
+    spoken = [f"{size}{unit}" for size, unit in zip(sizes, "dhms", strict=True)]
+    return " ".join(spoken[next(at for at, size in enumerate(sizes) if size) :])
+
+
+def humanized(value: float) -> str:
+    """A number as ``humanize`` says it: four digits, and a prefix for thousands or thousandths."""
+    larger, smaller = list("GMk"), list("num")
+    prefix = ""
+    while abs(value) >= 1000 and larger:
+        prefix, value = larger.pop(), value / 1000
+    while 0 < abs(value) < 1 and smaller and prefix in ("", "m", "u"):
+        prefix, value = smaller.pop(), value * 1000
+    return f"{value:.4g}{prefix}"

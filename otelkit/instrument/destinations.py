@@ -48,6 +48,20 @@ def destination(url: str, token: str | None) -> Destination:
     return HttpDestination(url, token)
 
 
+class Nowhere:
+    """Takes no event over and says why, so that they wait for a process that can send them."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def send(self, bodies: Sequence[bytes]) -> None:  # noqa: ARG002
+        raise UnavailableError(self._why)
+
+    def idle(self) -> None: ...
+    def close(self) -> None: ...
+    def forget(self) -> None: ...
+
+
 class AmqpDestination:
     """Publishes each event persistently and waits for the broker's confirm.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -11,14 +10,14 @@ from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from otelkit.instrument import runtime
+from otelkit.instrument import lifecycle, runtime
 from otelkit.instrument.settings import (
     DEFAULT_SPOOL_LIMIT,
     DEFAULT_TIMEOUT,
     Settings,
     from_environment,
 )
-from otelkit.instrument.telemetry import LOCAL, PROCESS, Telemetry, follow_forks
+from otelkit.instrument.telemetry import LOCAL, PROCESS, Telemetry, current
 
 log = logging.getLogger("otelkit")
 
@@ -39,6 +38,8 @@ def init(
     resource: Mapping[str, str] | None = None,
     propagate_to: Iterable[str] = (),
     instrument: Iterable[str] = (),
+    loki: str | None = None,
+    redact: Iterable[str] | None = (),
     spool: str | os.PathLike[str] | None = None,
     spool_limit: int = DEFAULT_SPOOL_LIMIT,
     fsync: bool = False,
@@ -59,6 +60,9 @@ def init(
         them something; ``*.example.com`` are all below one. The trace goes to every host.
     :param instrument: libraries whose installed ``opentelemetry-instrumentation-*`` package shall
         be used, such as ``["redis"]``; ``["all"]`` are all but those that otelkit does itself.
+    :param loki: a Loki before 3.0, which takes no OTLP, for logs.
+    :param redact: regular expressions of what to hide in spans and logs besides secrets and
+        personal data; None hides nothing.
     :param spool: folder in which events wait for delivery; ``spool_limit`` of them at most,
         ``fsync`` to have them survive a loss of power.
     :param logs: write the root logger's records to standard output as JSON lines.
@@ -87,6 +91,8 @@ def init(
             resource=resource or {},
             propagate_to=_listed(propagate_to),
             instrument=_listed(instrument),
+            loki=loki,
+            redact=None if redact is None else _listed(redact),
             spool=None if spool is None else Path(spool),
             spool_limit=spool_limit,
             fsync=fsync,
@@ -143,8 +149,7 @@ def _of_process(given: Settings, registry: CollectorRegistry) -> Telemetry:
         problems = [*problems, "no service name is known; pass service= or set OTEL_SERVICE_NAME"]
     _say(problems)
     runtime.activate(telemetry)
-    atexit.register(telemetry.shutdown)
-    follow_forks()
+    lifecycle.follow(current)
     return telemetry
 
 

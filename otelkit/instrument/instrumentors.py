@@ -23,18 +23,17 @@ _OURS: Final = frozenset(
 """What otelkit does itself: with both, each request or message would have two spans."""
 
 
-def instrument(wanted: Sequence[str]) -> Callable[[float], bool]:
+def instrument(wanted: Sequence[str]) -> Callable[[], None]:
     """Instrument those libraries; the answer, called at the end, takes it back.
 
     What is not installed, or fails, is a sentence in the log.
     """
     started = [found for entry in _chosen(wanted) if (found := _started(entry)) is not None]
 
-    def end(_: float) -> bool:
+    def end() -> None:
         for instrumentor in started:
             with harmless():
                 instrumentor.uninstrument()
-        return True
 
     return end
 

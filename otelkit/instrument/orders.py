@@ -151,6 +151,13 @@ class EventLog:
         log.error("order event not spooled, %s%s: %s", reason, why, body.decode())
         self.drop(ORDER_EVENTS, reason)
 
+    def flush(self, timeout: float) -> bool:
+        """Deliver what can be delivered in so many seconds; whether that was everything."""
+        try:
+            return self._publisher.flush(timeout)
+        except (sqlite3.Error, OSError):
+            return False
+
     def stop(self, timeout: float) -> bool:
         """Deliver what can be delivered in so many seconds; whether that was everything.
 

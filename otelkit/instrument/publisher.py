@@ -6,6 +6,7 @@ import fcntl
 import logging
 import random
 import threading
+import time
 from typing import IO, Final
 
 from otelkit.errors import UnavailableError
@@ -23,6 +24,7 @@ _FIRST_RETRY: Final = 0.5
 _LONGEST_RETRY: Final = 30.0
 _LONGEST_ASKED: Final = 300.0
 """Seconds; a destination that asks for a longer pause is not believed."""
+_LOOK: Final = 0.02
 
 
 class Publisher:
@@ -41,6 +43,8 @@ class Publisher:
     def _start(self) -> None:
         self._news = threading.Event()
         self._stopping = threading.Event()
+        self._hurry = threading.Event()
+        self._attempts = self._failed_attempt = 0
         self._away = False
         self._thread = threading.Thread(target=self._run, name=PUBLISHER, daemon=True)
         self._thread.start()
@@ -49,9 +53,21 @@ class Publisher:
         """There is an event in the spool."""
         self._news.set()
 
+    def flush(self, timeout: float) -> bool:
+        """Whether the spool gets empty within so many seconds; one failed attempt ends the wait."""
+        deadline, attempts = time.monotonic() + timeout, self._attempts
+        self._hurry.set()
+        self._news.set()
+        while len(self._spool):
+            if self._failed_attempt > attempts or time.monotonic() >= deadline:
+                return False
+            time.sleep(_LOOK)  # another process may be the one that sends
+        return True
+
     def stop(self, timeout: float) -> bool:
         """Send what is there, at most ``timeout`` seconds long; whether the thread has ended."""
         self._stopping.set()
+        self._hurry.set()
         self._news.set()
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -67,6 +83,8 @@ class Publisher:
         retry = _FIRST_RETRY
         while True:
             self._news.clear()
+            self._hurry.clear()
+            self._attempts += 1
             try:
                 while self._owns_spool() and self._send_batch():
                     retry = _FIRST_RETRY
@@ -76,6 +94,7 @@ class Publisher:
             except Exception as error:
                 # Whatever it is: a thread that ends here would leave every later event behind.
                 self._lost(error)
+                self._failed_attempt = self._attempts
                 self._destination.close()
                 wait = retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter is no secret
                 retry = min(retry * 2, _LONGEST_RETRY)
@@ -88,7 +107,7 @@ class Publisher:
 
     def _pause(self, seconds: float) -> None:
         # While the destination is away, news are no reason to try again sooner.
-        (self._stopping if self._away else self._news).wait(seconds)
+        (self._hurry if self._away else self._news).wait(seconds)
 
     def _send_batch(self) -> bool:
         batch = self._spool.head(_BATCH)

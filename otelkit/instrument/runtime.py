@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Final, Protocol
 from weakref import WeakSet
 
 from opentelemetry.trace import Tracer
@@ -14,6 +14,7 @@ from opentelemetry.trace import Tracer
 from otelkit.events import OrderMoved
 from otelkit.instrument.metrics import ServiceMetrics
 from otelkit.instrument.process import ProcessMetrics
+from otelkit.instrument.redact import Redactor
 from otelkit.instrument.settings import Settings
 
 log = logging.getLogger("otelkit")
@@ -52,6 +53,7 @@ class Signals(Protocol):
     tracer: Tracer
     metrics: ServiceMetrics
     process: ProcessMetrics | None
+    redactor: Redactor
 
     @property
     def events(self) -> Events | None:
@@ -74,6 +76,7 @@ _latest: Signals | None = None
 _known: WeakSet[Known] = WeakSet()
 _warned: set[str] = set()
 _silent = False
+_DEFAULT_REDACTOR: Final = Redactor()
 
 
 def activate(telemetry: Signals) -> None:
@@ -115,6 +118,11 @@ def using(telemetry: Signals) -> Iterator[None]:
     finally:
         with suppress(ValueError):  # it may end in another context than it began in
             _local.reset(token)
+
+
+def redactor() -> Redactor:
+    """What hides secrets and personal data: as ``init`` was told, or the defaults before it."""
+    return _DEFAULT_REDACTOR if _latest is None else _latest.redactor
 
 
 def know(something: Known) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,13 +19,19 @@ DEFAULT_TIMEOUT: Final = 10.0
 _PROTOCOL: Final = "http/protobuf"
 
 
+NOWHERE: Final = "nowhere"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The settings of one process. ``None`` switches a part off."""
 
     service: str
     events: str | None = None
-    """Where order events go: an ``amqp(s)://`` or the collector's ``http(s)://`` address."""
+    """Where order events go: an ``amqp(s)://`` or the collector's ``http(s)://`` address.
+
+    :data:`NOWHERE` for one that was wrong: they wait for a process that knows a right one.
+    """
     events_token: str | None = None
     """Bearer token for a collector that asks for one."""
     metrics_port: int | None = None
@@ -42,6 +49,10 @@ class Settings:
     """Hosts to which the order goes along with a request; ``*.example.com`` are all below one."""
     instrument: tuple[str, ...] = ()
     """Libraries whose ``opentelemetry-instrumentation-*`` package shall be used; or ``all``."""
+    loki: str | None = None
+    """A Loki that takes no OTLP, for logs."""
+    redact: tuple[str, ...] | None = ()
+    """Regular expressions of what is hidden besides the defaults; None hides nothing."""
     spool: Path | None = None
     """Folder of the spool; None is a folder of the service's own in the user's state folder."""
     spool_limit: int = DEFAULT_SPOOL_LIMIT
@@ -73,8 +84,16 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
             problems.append(f"{name} has no effect: {error}")
             return otherwise
 
-    events = check("events", _events_address, given.events)
+    if given.events is not None or environ.get("OTELKIT_EVENTS", "").strip():
+        events = check("events", _events_address, given.events) or NOWHERE
+    else:
+        events = None
     endpoint = check("endpoint", _http_address, given.endpoint)
+    loki = check("loki", _http_address, given.loki)
+    redact = given.redact
+    if redact is not None:
+        checked = (check("redact", _expression, pattern) for pattern in redact)
+        redact = tuple(pattern for pattern in checked if pattern is not None)
 
     if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", _PROTOCOL) != _PROTOCOL:
         problems.append(f"OTEL_EXPORTER_OTLP_PROTOCOL has no effect: otelkit speaks {_PROTOCOL}")
@@ -90,6 +109,8 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
         resource={**given.resource, **read("OTEL_RESOURCE_ATTRIBUTES", _pairs, {})},
         propagate_to=read("OTELKIT_PROPAGATE_TO", _names, given.propagate_to),
         instrument=read("OTELKIT_INSTRUMENT", _names, given.instrument),
+        loki=read("OTELKIT_LOKI", _http_address, loki),
+        redact=read("OTELKIT_REDACT", lambda text: (_expression(text),), redact),
         spool=read("OTELKIT_SPOOL", Path, given.spool),
         spool_limit=read("OTELKIT_SPOOL_LIMIT", _limit, given.spool_limit),
         fsync=read("OTELKIT_FSYNC", _boolean, given.fsync),
@@ -136,6 +157,14 @@ def _address(text: str, *schemes: str) -> str:
     if not right:
         # What was given may hold a password, so it is not repeated.
         raise ValueError(f"write an address such as {schemes[0]}://host ({', '.join(schemes)})")
+    return text
+
+
+def _expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"write a regular expression, not {text!r} ({error})") from error
     return text
 
 

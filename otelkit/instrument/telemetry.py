@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import cache
-from typing import Any, Final, Self
-from wsgiref.simple_server import WSGIServer
+from typing import Any, Final, Self, TypeVar
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
-from otelkit.errors import OtelkitError
-from otelkit.instrument import instrumentors, logs, outgoing, pika, runtime, traces
-from otelkit.instrument.destinations import destination
-from otelkit.instrument.metrics import EXPORT_FAILED, LOGS, SPANS, ServiceMetrics
+from otelkit.errors import OtelkitError, UnavailableError
+from otelkit.instrument import (
+    instrumentors,
+    logs,
+    loki,
+    outgoing,
+    pika,
+    records,
+    runtime,
+    spans,
+    traces,
+    workers,
+)
+from otelkit.instrument.destinations import Destination, Nowhere, destination
+from otelkit.instrument.exposition import MetricsServer
+from otelkit.instrument.lifecycle import SHUTDOWN_SECONDS
+from otelkit.instrument.metrics import ServiceMetrics
 from otelkit.instrument.orders import EventLog
 from otelkit.instrument.process import ProcessMetrics
 from otelkit.instrument.publisher import Publisher
-from otelkit.instrument.settings import Settings, spool_folder
+from otelkit.instrument.queues import SendQueue
+from otelkit.instrument.redact import Redactor, Unredacted
+from otelkit.instrument.settings import NOWHERE, Settings, spool_folder
 from otelkit.instrument.spool import Spool
 
 log = logging.getLogger("otelkit")
 
-SHUTDOWN_SECONDS: Final = 3.0
-"""For all signals together, whatever state their backends are in."""
 SCOPE: Final = "otelkit"
-Close = Callable[[float], bool]
-"""Ends a part within so many seconds; whether it has delivered everything."""
+_GRACE: Final = 0.1
+"""Seconds for a part whose time is over to say so."""
+T = TypeVar("T")
+Deliver = Callable[[float], bool]
+"""Delivers what a part has queued within so many seconds; whether that was everything."""
 Parts = tuple[Callable[["Telemetry"], object], ...]
 
 
@@ -55,12 +68,14 @@ class Telemetry:
         self.metrics = ServiceMetrics(registry)
         self.process: ProcessMetrics | None = None
         self._registry = registry
-        self._server: WSGIServer | None = None
-        self._closers: list[Close] = []
+        self._server: MetricsServer | None = None
+        self._queues: list[SendQueue[Any]] = []
         self._handlers: list[logging.Handler] = []
+        self._ends: list[Callable[[], None]] = []
         self._in_use = ExitStack()
-        self._lost = 0
-        self._delivered = True
+        self._delivered: bool | None = None
+        self.redactor = Unredacted() if settings.redact is None else Redactor(settings.redact)
+        self._reader = records.Reader(self.redactor)
         if not settings.disabled:
             for part in parts:
                 _attempt(self, part)
@@ -73,38 +88,63 @@ class Telemetry:
         self._in_use.close()
         self.shutdown()
 
+    def flush(self, timeout: float = SHUTDOWN_SECONDS) -> bool:
+        """Deliver what is queued within ``timeout`` seconds in all; whether that was everything.
+
+        A backend that does not take it is tried once, and what it did not take stays queued.
+        """
+        flushes: list[Deliver] = [queue.flush for queue in self._queues]
+        if self.events is not None:
+            flushes.append(self.events.flush)
+        return _all(flushes, timeout)
+
     def shutdown(self, timeout: float = SHUTDOWN_SECONDS) -> bool:
         """Deliver what is queued and stop, within ``timeout`` seconds in all.
 
         Returns whether everything that was queued has been delivered. Order events that were not
         stay in the spool for the next process, and so do those said later; spans and records that
-        were not are lost.
+        were not are lost, counted, and told of in the log.
         """
         runtime.deactivate(self)
-        atexit.unregister(self.shutdown)
-        closers, self._closers = self._closers, []
-        if closers:
-            lost = self._lost
-            self._delivered = _close_all(closers, timeout) and self._lost == lost
+        if self._delivered is None:
+            stops: list[Deliver] = [queue.stop for queue in self._queues]
+            if self.events is not None:
+                stops.append(self.events.stop)
+            if self._server is not None:
+                stops.append(_stopping(self._server))
+            self._delivered = False  # unless all of them say so
+            self._delivered = _all(stops, timeout)
+            self._stop()
+        return self._delivered
+
+    def _stop(self) -> None:
         for handler in self._handlers:
             logging.getLogger().removeHandler(handler)
+        for end in self._ends:
+            end()
         self.metrics.close()
         if self.process is not None:
             self.process.close()
-        return self._delivered
 
     def before_fork(self) -> None:
+        for queue in self._queues:
+            queue.before_fork()
         if self.events is not None:
             self.events.before_fork()
 
     def after_fork_in_parent(self) -> None:
+        for queue in self._queues:
+            queue.after_fork_in_parent()
         if self.events is not None:
             self.events.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
-        """Threads of the parent do not exist here, and its port is not ours to keep."""
+        """Threads of the parent do not exist here; its port and its counts are not ours to keep."""
+        self.metrics.reset()
         if self.process is not None:
             self.process.after_fork_in_child()
+        for queue in self._queues:
+            queue.after_fork_in_child()
         if self.events is not None:
             self.events.after_fork_in_child()
         if self._server is not None:
@@ -112,17 +152,26 @@ class Telemetry:
             self._server = self.metrics_port = None
 
     def _start_logs(self) -> None:
-        if self.settings.logs:
+        settings = self.settings
+        self._ends.append(records.follow())
+        if settings.logs:
             root = logging.getLogger()
-            self._add_handler(logs.json_handler(self.settings.service))
+            self._add_handler(logs.json_handler(settings.service, self._reader))
             root.setLevel(min(root.level, logging.INFO))
-        if self.settings.endpoint is not None:
-            provider = logs.provider(self.settings, self._dropping(LOGS))
-            self._add_handler(logs.OtlpHandler(provider))
-            self._closers.append(lambda _: _done(provider.shutdown))
+        if settings.endpoint is not None:
+            lines = self._add_queue(logs.queue(settings.endpoint, settings, self.metrics.drop))
+            self._add_handler(logs.OtlpHandler(self._reader, lines))
+        if settings.loki is not None:
+            said = self._add_queue(loki.queue(settings.loki, settings, self.metrics.drop))
+            formatter = logs.JsonFormatter(settings.service, self._reader)
+            self._add_handler(loki.LokiHandler(said, formatter))
+
+    def _add_queue(self, queue: SendQueue[T]) -> SendQueue[T]:
+        self._queues.append(queue)
+        return queue
 
     def _add_handler(self, handler: logging.Handler) -> None:
-        handler.addFilter(logs.not_of_publishing)
+        handler.addFilter(logs.not_of_clients)
         logging.getLogger().addHandler(handler)
         self._handlers.append(handler)
 
@@ -137,8 +186,12 @@ class Telemetry:
             self._trace_with(adopted)
 
     def _own_traces(self) -> TracerProvider:
-        ours = traces.provider(self.settings, self._dropping(SPANS))
-        self._closers.append(lambda _: _done(lambda: traces.retire(ours)))
+        exporting = None
+        if self.settings.endpoint is not None:
+            queue = spans.queue(self.settings.endpoint, self.settings, self.metrics.drop)
+            exporting = spans.QueueingSpanProcessor(self._add_queue(queue), self.redactor)
+        ours = traces.provider(self.settings, exporting)
+        self._ends.append(lambda: traces.retire(ours))
         self._trace_with(ours)
         return ours
 
@@ -149,27 +202,34 @@ class Telemetry:
     def _start_instrumentation(self) -> None:
         pika.instrument_classes()
         outgoing.instrument_classes()
-        self._closers.append(lambda _: _done(outgoing.uninstrument_classes))
-        self._closers.append(instrumentors.instrument(self.settings.instrument))
+        self._ends.append(outgoing.uninstrument_classes)
+        self._ends.append(instrumentors.instrument(self.settings.instrument))
 
     def _start_metrics(self) -> None:
         port = self.settings.metrics_port
         if port is None:
             return
-        self._server, _ = start_http_server(port, self.settings.metrics_host, self._registry)
+        shared = workers.enabled()
+        registry = workers.registry() if shared else self._registry
+        host = self.settings.metrics_host
+        try:
+            self._server = MetricsServer(host, port, registry, shared=shared)
+        except OSError as error:
+            raise UnavailableError(
+                f"metrics are off: {host}:{port}: {error.strerror}; the service goes on without "
+                "them; several workers share a port where PROMETHEUS_MULTIPROC_DIR names a folder"
+            ) from error
         self.metrics_port = self._server.server_port
-        self._closers.append(self._stop_metrics)
-
-    def _stop_metrics(self, _: float) -> bool:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-        return True
 
     def _start_events(self) -> None:
         if self.settings.events is None:
             return
-        to = destination(self.settings.events, self.settings.events_token)
+        to: Destination = Nowhere("there is no address that order events could go to")
+        if self.settings.events != NOWHERE:
+            try:
+                to = destination(self.settings.events, self.settings.events_token)
+            except OtelkitError as error:
+                to = Nowhere(str(error))
         folder = spool_folder(self.settings, os.environ)
         spool = Spool(folder, limit=self.settings.spool_limit, fsync=self.settings.fsync)
         try:
@@ -183,14 +243,6 @@ class Telemetry:
             )
         publisher = Publisher(spool, to)
         self.events = EventLog(self.settings.service, spool, publisher, self.metrics.drop)
-        self._closers.append(self.events.stop)
-
-    def _dropping(self, signal: str) -> Callable[[int], None]:
-        def drop(count: int) -> None:
-            self._lost += count
-            self.metrics.drop(signal, EXPORT_FAILED, count)
-
-        return drop
 
 
 PROCESS: Final[Parts] = (
@@ -221,41 +273,32 @@ def _attempt(telemetry: Telemetry, part: Callable[[Telemetry], object]) -> None:
         log.error("%s are off: %s; the service goes on without them", name, error)
 
 
-def _close_all(closers: list[Close], timeout: float) -> bool:
+def _all(parts: Sequence[Deliver], timeout: float) -> bool:
     """Whether all said, in time, that they have delivered everything."""
     answers: list[bool] = []
-    deadline = time.monotonic() + timeout
-    # In threads, because a hung backend keeps the SDK's own shutdown for half a minute.
+    each = max(timeout - _GRACE, 0)
+    # All at once, since each may need all of the time.
     running = [
-        threading.Thread(target=lambda close=close: answers.append(close(timeout)), daemon=True)
-        for close in closers
+        threading.Thread(target=lambda part=part: answers.append(part(each)), daemon=True)
+        for part in parts
     ]
+    deadline = time.monotonic() + timeout
     for thread in running:
         thread.start()
     for thread in running:
         thread.join(max(deadline - time.monotonic(), 0))
-    return len(answers) == len(closers) and all(answers)
+    return len(answers) == len(parts) and all(answers)
 
 
-def _done(shutdown: Callable[[], object]) -> bool:
-    shutdown()
-    return True
+def _stopping(server: MetricsServer) -> Deliver:
+    def stop(_: float) -> bool:
+        server.stop()
+        return True
+
+    return stop
 
 
-@cache
-def follow_forks() -> None:
-    """Once a process: hooks cannot be taken back."""
-
-    def tell(step: Callable[[Telemetry], None]) -> Callable[[], None]:
-        def hook() -> None:
-            telemetry = runtime.latest()
-            if isinstance(telemetry, Telemetry):
-                step(telemetry)
-
-        return hook
-
-    os.register_at_fork(
-        before=tell(Telemetry.before_fork),
-        after_in_parent=tell(Telemetry.after_fork_in_parent),
-        after_in_child=tell(Telemetry.after_fork_in_child),
-    )
+def current() -> Telemetry | None:
+    """That of this process, also after its shutdown."""
+    telemetry = runtime.latest()
+    return telemetry if isinstance(telemetry, Telemetry) else None

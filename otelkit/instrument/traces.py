@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from weakref import WeakSet
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from otelkit.instrument.context import OrderSpanProcessor
 from otelkit.instrument.settings import Settings
 
 _INSTANCE: Final = "service.instance.id"
-Drop = Callable[[int], object]
-"""Is told how many spans or records could not be delivered."""
 
 
 def resource(service: str, attributes: Mapping[str, str] | None = None) -> Resource:
@@ -31,17 +28,14 @@ def resource(service: str, attributes: Mapping[str, str] | None = None) -> Resou
     return Resource(kept, made.schema_url)
 
 
-def provider(settings: Settings, drop: Drop) -> TracerProvider:
-    """A tracer provider that marks spans with their order and exports to the endpoint.
-
-    To be shut down by whoever made it. ``drop`` hears of spans that were not delivered.
-    """
+def provider(settings: Settings, exporting: SpanProcessor | None) -> TracerProvider:
+    """A tracer provider that marks spans with their order and hands them to ``exporting``."""
     made = TracerProvider(
         resource=resource(settings.service, settings.resource), shutdown_on_exit=False
     )
     made.add_span_processor(OrderSpanProcessor())
-    if settings.endpoint is not None:
-        made.add_span_processor(_exporting(settings, drop))
+    if exporting is not None:
+        made.add_span_processor(exporting)
     return made
 
 
@@ -126,21 +120,3 @@ class _StandingTracer(trace.Tracer):
 
 _STANDING: Final = _Standing()
 _adopted: Final[WeakSet[TracerProvider]] = WeakSet()
-
-
-def _exporting(settings: Settings, drop: Drop) -> BatchSpanProcessor:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    class Exporter(OTLPSpanExporter):
-        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-            result = super().export(spans)
-            if result is not SpanExportResult.SUCCESS:
-                drop(len(spans))
-            return result
-
-    exporter = Exporter(
-        endpoint=f"{(settings.endpoint or '').rstrip('/')}/v1/traces",
-        headers=dict(settings.headers),
-        timeout=settings.timeout,
-    )
-    return BatchSpanProcessor(exporter)

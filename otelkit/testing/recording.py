@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
@@ -19,6 +20,7 @@ from prometheus_client import CollectorRegistry
 from otelkit.events import OrderMoved
 from otelkit.instrument import logs, orders, outgoing, pika, runtime, traces
 from otelkit.instrument.orders import EventLog
+from otelkit.instrument.records import Reader
 from otelkit.instrument.settings import Settings
 from otelkit.instrument.telemetry import LOCAL, Telemetry
 from otelkit.testing.clock import Clock, Ids
@@ -188,7 +190,7 @@ class _Lines(logging.Handler):
     def __init__(self, lines: list[Line]) -> None:
         super().__init__(logging.INFO)
         self._lines = lines
-        self.setFormatter(logs.JsonFormatter(SERVICE))
+        self.setFormatter(logs.JsonFormatter(SERVICE, Reader(runtime.redactor())))
 
     def emit(self, record: logging.LogRecord) -> None:
         fields = json.loads(self.format(record))
@@ -206,7 +208,15 @@ class _KeptEvents(EventLog):
     def say(self, event: OrderMoved) -> None:
         self.said.append(event)
 
-    def stop(self, timeout: float) -> bool:  # noqa: ARG002 - there is nothing to wait for
+    def keep(self, bodies: Sequence[bytes]) -> int:
+        """From an outbox, where events wait as they are sent."""
+        self.said += [_decoded(json.loads(body)) for body in bodies]
+        return len(bodies)
+
+    def flush(self, timeout: float) -> bool:  # noqa: ARG002 - there is nothing to wait for
+        return True
+
+    def stop(self, timeout: float) -> bool:  # noqa: ARG002
         return True
 
     def before_fork(self) -> None: ...
@@ -214,6 +224,16 @@ class _KeptEvents(EventLog):
     def after_fork_in_parent(self) -> None: ...
 
     def after_fork_in_child(self) -> None: ...
+
+
+def _decoded(event: Mapping[str, Any]) -> OrderMoved:
+    data = event["data"]
+    optional = {name: data.get(name) for name in ("tier", "partner", "version")}
+    return OrderMoved(
+        event["source"], event["id"], event["subject"], datetime.fromisoformat(event["time"]),
+        data["process"], data["status"], **optional,
+        aliases=data.get("aliases", {}), traceparent=event.get("traceparent"),
+    )  # fmt: skip
 
 
 def _key(span: ReadableSpan) -> tuple[int, int]:

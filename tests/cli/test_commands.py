@@ -202,13 +202,13 @@ def test_generate_writes_then_compares(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     done = otelkit("generate", SHOP, "-o", folder, "--check")
     assert (done.code, folder.exists()) == (2, False)
-    assert "21 new; run it without --check to write them" in done.err
+    assert "32 new; run it without --check to write them" in done.err
     done = otelkit("generate", SHOP, "-o", folder)
     assert done.code == 0
     assert done.out.splitlines()[0] == "+ alert_rules/shop.api-availability.rules.yml"
-    assert done.err == f"{folder}: 21 files, 21 new\n"
+    assert done.err == f"{folder}: 32 files, 32 new\n"
     done = otelkit("generate", SHOP, "-o", folder, "--check")
-    assert (done.code, done.out, done.err) == (0, "", f"{folder}: 21 files, all up to date\n")
+    assert (done.code, done.out, done.err) == (0, "", f"{folder}: 32 files, all up to date\n")
 
 
 def test_generate_check_says_what_would_change_and_changes_nothing(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_generate_check_says_what_would_change_and_changes_nothing(tmp_path: Pat
         "changed": ["alert_rules/shop.checkout.rules.yml"],
         "removed": ["proofs/shop.gone.test.yml"],
     }
-    assert len(done.json["files"]) == 21
+    assert len(done.json["files"]) == 32
     assert edited.read_text() == "edited"
     assert left.exists()
     assert not (tmp_path / "collectors" / "shop.routes.yml").exists()
@@ -301,7 +301,7 @@ def test_prove_says_which_proof_fails_and_exits_1(tmp_path: Path, promtool: str)
     )
     wrapper.chmod(0o755)
     done = otelkit("prove", SHOP, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
-    assert (done.code, done.err) == (1, "7 of 8 proofs hold\n")
+    assert (done.code, done.err) == (1, "17 of 18 proofs hold\n")
     failed = done.out[done.out.index("FAILS  shop.no-dead-letters.test.yml") :]
     assert 'alertname="DeadLetters"' in failed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -26,6 +27,8 @@ class OtlpEndpoint:
     """``hung`` makes it accept requests and never answer. Resources stand beside what they sent."""
 
     hung: bool = False
+    port: int = 0
+    """0 takes a free one."""
     spans: list[tuple[Attributes, Span]] = field(default_factory=list)
     logs: list[tuple[Attributes, LogRecord]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -52,7 +55,8 @@ class OtlpEndpoint:
             def log_message(self, *_: object) -> None:
                 """Says nothing on standard error."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_port
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
@@ -68,7 +72,7 @@ class OtlpEndpoint:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def named(self, name: str) -> Span:
         """The one span of that name."""
@@ -87,3 +91,38 @@ class OtlpEndpoint:
         else:
             return False
         return True
+
+
+class FlappingEndpoint:
+    """An endpoint at one address that is alive, dead (nobody listens) or hung, as it is told."""
+
+    def __init__(self) -> None:
+        self._states: list[OtlpEndpoint] = []
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.become("alive")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @property
+    def url(self) -> str:
+        return self._states[0].url
+
+    @property
+    def received(self) -> dict[str, int]:
+        """How many of each signal it has taken."""
+        return {
+            "spans": sum(len(state.spans) for state in self._states),
+            "logs": sum(len(state.logs) for state in self._states),
+        }
+
+    def become(self, state: str) -> None:
+        """``alive``, ``dead`` or ``hung``; whoever waited for an answer until now gets none."""
+        self._open.close()
+        if state != "dead":
+            port = self._states[0].port if self._states else 0
+            self._states.append(OtlpEndpoint(hung=state == "hung", port=port))
+            self._open.enter_context(self._states[-1])

@@ -315,6 +315,8 @@ def test_init_settings_are_all_documented_and_have_their_variable() -> None:
         "OTELKIT_METRICS_HOST": "::",
         "OTELKIT_PROPAGATE_TO": "mes, *.crm",
         "OTELKIT_INSTRUMENT": "redis",
+        "OTELKIT_LOKI": "http://loki",
+        "OTELKIT_REDACT": "VIN-\\w+",
         "OTELKIT_SPOOL": "/spool",
         "OTELKIT_SPOOL_LIMIT": "1",
         "OTELKIT_FSYNC": "true",

@@ -222,6 +222,18 @@ def test_what_the_spool_has_no_room_for_stays_in_the_outbox(
     assert file.execute("SELECT count(*) FROM otelkit_outbox").fetchone() == (1,)
 
 
+def test_a_spool_that_cannot_be_opened_leaves_outbox_and_connection_as_they_were(
+    file: sqlite3.Connection, init: Init, tmp_path: Path
+) -> None:
+    (tmp_path / "no folder").touch()
+    init(events=f"http://{HOST}:9", spool=tmp_path / "no folder")
+    priced(file, "A-1")
+    with pytest.raises(OSError, match="no folder"):
+        outbox.forward(file)
+    assert not file.in_transaction, "others are not kept out"
+    assert file.execute("SELECT count(*) FROM otelkit_outbox").fetchone() == (1,)
+
+
 CRASH = """
 import signal, psycopg
 otelkit.init(service="shop", logs=False)

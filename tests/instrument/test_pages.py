@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pika
 import pytest
 
 import otelkit
+from instrument.conftest import Init, take_events
 from instrument.otlp import OtlpEndpoint, attributes
 from instrument.serving import Service, server_span
 from otelkit.instrument import settings
+from shop.waiting import until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "instrumenting.md").read_text()
 SETTINGS = "ROOT_URLCONF = 'urls'\nALLOWED_HOSTS = ['*']\nSECRET_KEY = 'of a test'\n"
@@ -107,6 +113,46 @@ def test_a_service_of_the_page_runs_as_written_with_under_ten_changed_lines(
         marked = {s.name for s in spans if attributes(s.attributes).get("order.id") == case.order}
         assert marked >= {span.name, *case.spans}
         assert service.counted()[case.method, case.route, "200"] == 1
+
+
+def test_the_consumer_of_the_page_runs_as_written_with_under_ten_changed_lines(
+    tmp_path: Path, otlp: OtlpEndpoint, vhost: str, init: Init
+) -> None:
+    section = Section.called("An existing pika consumer")
+    ((name, lines),) = section.files.items()
+    assert len([line for line in lines if line[:1] == "+"]) < 10
+    compile(_side(lines, "-"), name, "exec")
+    (tmp_path / name).write_text(_side(lines, "+"))
+    env = {
+        "AMQP": vhost,
+        "OTELKIT_EVENTS": vhost,
+        "OTELKIT_SPOOL": str(tmp_path / "spool"),
+        "OTELKIT_METRICS_PORT": "0",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "50",
+    }
+    program = sys.executable, *section.command.split()[1:]
+    consumer = subprocess.Popen(program, cwd=tmp_path, env=os.environ | env)
+    try:
+        init()
+        with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+            channel = connection.channel()
+            answers = channel.queue_declare("", exclusive=True).method.queue
+            channel.queue_declare("parts")
+            with otelkit.order("A-7"):
+                to = pika.BasicProperties(reply_to=answers)
+                channel.basic_publish("", "parts", b"bolt", to)
+            answered = until(lambda: channel.basic_get(answers, auto_ack=True)[2] == b"BOLT", 20)
+            assert answered
+        (event,) = take_events(vhost, 1)
+        assert (event["subject"], event["data"]["status"]) == ("A-7", "pressed")
+        wanted = {"process parts", "press"}
+        assert until(lambda: wanted <= {span.name for _, span in otlp.spans}, 10)
+        for name in wanted:
+            assert attributes(otlp.named(name).attributes)["order.id"] == "A-7"
+    finally:
+        consumer.kill()
+        consumer.wait()
 
 
 def test_the_page_names_every_argument_of_init_and_its_variable() -> None:

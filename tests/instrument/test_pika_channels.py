@@ -90,6 +90,16 @@ def test_what_is_settled_is_forgotten_and_what_is_not_is_known(bus: Bus) -> None
     assert attribute(nack, "messaging.destination.name") == QUEUE
 
 
+def test_what_needs_no_settling_is_not_remembered(bus: Bus) -> None:
+    bus.start()
+    bus.publish()
+    assert state(bus.consume(auto_ack=True)).unsettled == {}
+    bus.publish()
+    channel = bus.another_channel()
+    assert channel.basic_get(QUEUE, auto_ack=True)[0] is not None
+    assert state(channel).unsettled == {}
+
+
 def test_what_the_broker_delivers_anew_is_not_remembered_twice(bus: Bus) -> None:
     bus.start()
     bus.publish()

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
 import otelkit
 from instrument.conftest import Init, StartChild
 from instrument.otlp import OtlpEndpoint
-from otelkit.instrument.telemetry import SHUTDOWN_SECONDS
+from instrument.servers import dead, full, silent
+from otelkit.instrument.lifecycle import SHUTDOWN_SECONDS
 from shop.servers import free_port
 
 IN_TIME = SHUTDOWN_SECONDS + 0.7
 """With room for a busy machine: the SDK's own shutdown takes 10 to 30 seconds here."""
-
-
-@pytest.fixture
-def silent() -> Iterator[int]:
-    """A port that accepts connections and never answers, whatever it is asked."""
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
-        yield server.getsockname()[1]
 
 
 def busy(telemetry: otelkit.Telemetry) -> None:
@@ -49,17 +43,68 @@ def test_all_is_delivered_and_shutdown_says_so(init: Init, vhost: str, otlp: Otl
     assert telemetry.shutdown(), "a second call repeats the answer"
 
 
-@pytest.mark.parametrize("scheme", ["amqp", "http"])
-def test_backends_that_accept_and_never_answer_hold_it_up_for_three_seconds_in_all(
-    init: Init, silent: int, scheme: str
+@pytest.mark.parametrize(
+    ("server", "scheme"), [(silent, "http"), (full, "amqp")], ids=["never answers", "backlog full"]
+)
+def test_hung_backends_hold_it_up_for_three_seconds_in_all(
+    init: Init, server: Callable[[], AbstractContextManager[int]], scheme: str
 ) -> None:
-    address = f"127.0.0.1:{silent}"
-    telemetry = init(events=f"{scheme}://{address}/", endpoint=f"http://{address}", metrics_port=0)
-    busy(telemetry)
-    delivered, seconds = timed_shutdown(telemetry)
+    with server() as port:
+        http = f"http://127.0.0.1:{port}"
+        telemetry = init(
+            events=f"{scheme}://127.0.0.1:{port}/", endpoint=http, loki=http, metrics_port=0
+        )
+        busy(telemetry)
+        delivered, seconds = timed_shutdown(telemetry)
+        assert not delivered
+        assert seconds < IN_TIME
+        assert {signal for signal, _ in dropped(telemetry)} == {"spans", "logs", "loki"}
+        assert not telemetry.shutdown(), "a second call repeats the answer"
+
+
+def test_dead_backends_are_given_up_after_one_attempt(init: Init) -> None:
+    with dead() as port:
+        http = f"http://127.0.0.1:{port}"
+        telemetry = init(events=http, endpoint=http, loki=http)
+        busy(telemetry)
+        delivered, seconds = timed_shutdown(telemetry)
     assert not delivered
-    assert seconds < IN_TIME
-    assert not telemetry.shutdown(), "a second call repeats the answer"
+    assert seconds < 1
+    # What was said of the dead collector for events came too late for the queues of logs.
+    assert {(s, "export_failed") for s in ("spans", "logs", "loki")} <= dropped(telemetry)
+
+
+def test_flush_delivers_all_and_telemetry_goes_on(
+    init: Init, vhost: str, otlp: OtlpEndpoint
+) -> None:
+    telemetry = init(events=vhost, endpoint=otlp.url)
+    for n in (1, 2):
+        busy(telemetry)
+        assert telemetry.flush()
+        assert (len(otlp.spans), len(otlp.logs)) == (n, n)
+
+
+@pytest.mark.parametrize(("server", "at_most"), [(silent, 1.0), (dead, 0.9)])
+def test_flush_keeps_its_time_and_loses_nothing_where_backends_are_away(
+    init: Init, server: Callable[[], AbstractContextManager[int]], at_most: float
+) -> None:
+    with server() as port:
+        telemetry = init(events=f"http://127.0.0.1:{port}", endpoint=f"http://127.0.0.1:{port}")
+        busy(telemetry)
+        start = time.monotonic()
+        assert not telemetry.flush(1.0)
+        assert time.monotonic() - start < at_most + 0.3
+        assert dropped(telemetry) == set()
+
+
+def dropped(telemetry: otelkit.Telemetry) -> set[tuple[str, str]]:
+    """Signals and reasons of what was dropped."""
+    return {
+        (sample.labels["signal"], sample.labels["reason"])
+        for family in telemetry.metrics.dropped.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total") and sample.value
+    }
 
 
 def test_events_left_in_the_spool_are_not_called_delivered(init: Init) -> None:

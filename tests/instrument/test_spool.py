@@ -295,3 +295,18 @@ def test_the_spool_is_a_folder_of_the_service_in_the_users_state(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     init(service="crm/eu", spool=None, events=unheard())
     assert (tmp_path / "otelkit" / "crm_eu" / "orders.db").exists()
+
+
+@pytest.mark.parametrize("wrong", ["kafka://broker", "rabbitmq.example:5672"])
+def test_events_with_a_wrong_address_wait_in_the_spool_for_a_right_one(
+    child: StartChild, vhost: str, spool: Path, wrong: str
+) -> None:
+    code = f"import logging; logging.basicConfig(stream=sys.stdout)\n{SAY}say(0, 1)"
+    said = child(code, OTELKIT_EVENTS=wrong).end()
+    assert "OTELKIT_EVENTS has no effect: write an address such as amqp://host" in said
+    assert (
+        f"there is no address that order events could go to; order events wait in {spool}" in said
+    )
+    assert waiting(spool) == wanted(0, 1)
+    child(SAY, OTELKIT_EVENTS=vhost).end()
+    assert statuses(take_events(vhost, 2)) == wanted(0, 1)

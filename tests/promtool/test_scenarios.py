@@ -36,6 +36,7 @@ PROMISED: Final = {
     "fails 5 min, then no traffic": 1,
     "latency 99 %, full outage": 11,
     "orders 95 %, full outage": 17,
+    "gauge 99 %, full outage": 11,
 }
 """The latest minute of the first page. In every other row nobody is woken."""
 TICKETS: Final = {
@@ -45,6 +46,7 @@ TICKETS: Final = {
     "full outage by day after a night",
     "fails 5 min, then no traffic",
     "latency 99 %, full outage",
+    "gauge 99 %, full outage",
     "4 x burn for a day, 2 days old",
 }
 """The rows in which a tenth of the budget is gone."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import sqlite3
 import threading
+from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -67,6 +70,19 @@ def test_metrics_moves_and_log_lines_are_there_to_read(telemetry: Recording) -> 
     assert (line.level, line.logger) == ("INFO", "shop")
     assert line.fields["order_id"] == "A-1"
     assert line.fields["trace_id"] == telemetry.span("price").trace_id
+
+
+def test_what_an_outbox_forwards_is_an_order_event_like_any_other(telemetry: Recording) -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        otelkit.outbox.create(database)
+        with otelkit.order("A-1", tier="vip") as order:
+            order.also_known_as(mes="W-7")
+            otelkit.outbox.moved_to(database, order, "priced", version=7)
+            order.moved_to("priced", version=7)
+        database.commit()
+        assert otelkit.outbox.forward(database) == 1
+    direct, forwarded = telemetry.moved
+    assert replace(forwarded, id=direct.id) == direct
 
 
 def test_what_is_not_there_is_told_with_what_there_is(telemetry: Recording) -> None:

@@ -67,7 +67,7 @@ def test_a_course_alerts_in_the_minutes_of_the_simulator(
         tuple((float(share), hours) for share, hours in ticket),
         least,
     )
-    minutes = [(s.total - s.bad, s.bad) for s in traffic for _ in range(s.minutes)]
+    minutes = [(int(s.total - s.bad), int(s.bad)) for s in traffic for _ in range(s.minutes)]
     surely, perhaps = (
         simulator.firing(replace(promise, slack=slack), minutes) for slack in (1e-9, -1e-9)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, ParamSpec, TypeVar
@@ -11,10 +12,12 @@ from opentelemetry import context, trace
 from opentelemetry.trace import Span, Status, StatusCode
 
 from otelkit.instrument import runtime
-from otelkit.instrument.runtime import Signals, harmless
+from otelkit.instrument.runtime import Signals
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+log = logging.getLogger("otelkit")
 
 # The plain key is what older instrumentations set.
 _OLD_KEY: Final = "suppress_instrumentation"
@@ -34,9 +37,12 @@ def guarded(step: Callable[P, R]) -> Callable[P, R | None]:
 
     @functools.wraps(step)
     def call(*args: P.args, **kwargs: P.kwargs) -> R | None:
-        with harmless():
+        # What `runtime.harmless` does, without its price: this is called for each message.
+        try:
             return step(*args, **kwargs)
-        return None
+        except Exception:
+            log.exception("otelkit has failed at its own work; a message goes on without it")
+            return None
 
     return call
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any, Final, ParamSpec, TypeVar, cast
@@ -14,7 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind
 
-from otelkit.instrument.context import from_headers, taking
+from otelkit.instrument.context import from_headers, in_hand, taking
 from otelkit.instrument.pika.message import SYSTEM, Delivery, span_name
 from otelkit.instrument.pika.spans import active, fail_with, guarded
 from otelkit.instrument.pika.state import delivery_of
@@ -36,7 +36,8 @@ class Work:
         self._holders = 1
         self._lock = threading.Lock()
         self._error: BaseException | None = None
-        with taking(self.order):  # a span takes its order when it starts
+        # A span takes the order in hand when it starts.
+        with taking(self.order) if self.order != in_hand() else nullcontext():
             self.span = telemetry.tracer.start_span(
                 span_name(_PROCESS, delivery.exchange, delivery.routing_key, delivery.queue),
                 delivery.parent(),
@@ -50,24 +51,6 @@ class Work:
             telemetry.metrics.consumed.labels(SYSTEM, delivery.queue, _PROCESS).inc()
         delivery.work = self
         self._start = perf_counter()
-
-    @contextmanager
-    def at_hand(self) -> Iterator[None]:
-        """Span and order are current inside."""
-        mark = _at_hand.set(self)
-        token = context.attach(self.context)
-        try:
-            with taking(self.order):
-                yield
-        finally:
-            try:
-                _at_hand.reset(mark)
-            except ValueError:
-                # An abandoned `consume()` may be closed in another context than it ran in: there
-                # is nothing to put back there.
-                pass
-            else:
-                context.detach(token)
 
     def hold(self) -> None:
         """The work goes on elsewhere; to be released there."""
@@ -102,15 +85,42 @@ def at_hand() -> Work | None:
     return _at_hand.get()
 
 
-@contextmanager
-def working(telemetry: Signals, delivery: Delivery) -> Iterator[None]:
+class _AtHand:
+    """Span and order of some work are current inside, and it is released at the end.
+
+    No generator with ``@contextmanager``: that would cost as much as the rest, for each message.
+    """
+
+    __slots__ = ("_mark", "_order", "_release", "_token", "_work")
+
+    def __init__(self, work: Work, *, release: bool = True) -> None:
+        self._work = work
+        self._release = release
+
+    def __enter__(self) -> None:
+        self._order = taking(self._work.order)
+        self._order.__enter__()
+        self._mark = _at_hand.set(self._work)
+        self._token = context.attach(self._work.context)
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            _at_hand.reset(self._mark)
+        except ValueError:
+            # An abandoned `consume()` may be closed in another context than it ran in: there is
+            # nothing to put back there.
+            pass
+        else:
+            context.detach(self._token)
+        self._order.__exit__(None, None, None)
+        if self._release:
+            self._work.release(error)
+
+
+def working(telemetry: Signals, delivery: Delivery) -> AbstractContextManager[None]:
     """The work on a message lasts as long as the block, and longer where it is carried on."""
     work = _begin(telemetry, delivery)
-    if work is None:
-        yield
-    else:
-        with _held(work):
-            yield
+    return nullcontext() if work is None else _AtHand(work)
 
 
 @contextmanager
@@ -172,29 +182,10 @@ class _Load:
         self._open = True
         work.hold()
 
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        if self._open:
-            self._open = False
-            with _held(self._work):
-                yield
-        else:
-            with self._work.at_hand():
-                yield
+    def taken(self) -> _AtHand:
+        first, self._open = self._open, False
+        return _AtHand(self._work, release=first)
 
     def __del__(self) -> None:
         if self._open:
             self._work.release()
-
-
-@contextmanager
-def _held(work: Work) -> Iterator[None]:
-    error: BaseException | None = None
-    with work.at_hand():
-        try:
-            yield
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            work.release(error)
