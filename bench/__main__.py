@@ -19,9 +19,9 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "startup": startup.measure,
     "generation": generation.measure,
     "evaluation": evaluation.measure,
+    "calls": calls.measure,
     "collect": collect.measure,
     "collect-postgres": partial(collect.measure, lying=places.databases),
-    "calls": calls.measure,
     "logs": logs.measure,
     "exit": ending.measure,
 }

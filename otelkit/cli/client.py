@@ -41,7 +41,17 @@ def ask(
 
     Raises :class:`UnavailableError` if nobody answers, :class:`ConfigError` if it refuses.
     """
-    answer, found = _request(address, token, method, path, params=params)
+    return _answer(address, *_request(address, token, method, path, params=params))
+
+
+def send(
+    address: str, token: str | None, path: str, told: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """The same for what is told as JSON."""
+    return _answer(address, *_request(address, token, "POST", path, json=told))
+
+
+def _answer(address: str, answer: httpx.Response, found: dict[str, Any]) -> dict[str, Any] | None:
     if answer.is_success or answer.status_code == 404:
         if "orders" not in found:
             raise UnavailableError(

@@ -49,9 +49,7 @@ class _Load:
 
 
 def load(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV, Parquet, or lines; see below.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Parquet, or lines, as above.")],
     process: Annotated[str, typer.Option(help="The process of rows.")] = "order",
     columns: Annotated[
         str, typer.Option(help="Columns that are called otherwise: order=number,alias.mes=job.")

@@ -28,6 +28,11 @@ def moment(text: str, now: datetime) -> datetime:
         ) from None
 
 
+def local(at: str) -> str:
+    """An instant of the collector's, as clocks here show it."""
+    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
 def said(at: datetime | float) -> str:
     """``2026-03-01 08:00Z``; seconds only where there are any."""
     at = datetime.fromtimestamp(at, UTC) if isinstance(at, float) else at.astimezone(UTC)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
 from otelkit.cli.client import DEFAULT, Address, Token, ask
+from otelkit.cli.moment import local
 from otelkit.cli.output import UNKNOWN, Json, Stop, console, note, print_json
 
 EXAMPLE: Final = "Example: otelkit order A-1042"
@@ -39,7 +40,7 @@ def _say(order: dict[str, Any]) -> None:
     from rich.text import Text
 
     out = console()
-    since = _local(order["since"])
+    since = local(order["since"])
     state = "paused in" if order["paused"] else "in" if order["open"] else "ended in"
     partner = f", partner {order['partner']}" if order["partner"] else ""
     out.print(
@@ -47,25 +48,28 @@ def _say(order: dict[str, Any]) -> None:
         Text(f"{state} stage {order['stage']} since {since}, tier {order['tier']}{partner}"),
         sep="\n",
     )
+    if order["waits_for"]:
+        due = f", due {local(order['deadline'])}" if order["deadline"] else ""
+        out.print(Text(f"waits for {' or '.join(order['waits_for'])}{due}"))
+    if known := order["acknowledged"]:
+        out.print(Text(f"acknowledged until {local(known['until'])}: {known['reason']}"))
     for system, name in order["aliases"].items():
         out.print(Text(f"called {name} by {system}"))
     clocks = Table("clock", "state", "deadline", "agreement", title="Clocks", title_justify="left")
     for clock in order["clocks"]:
         colour = _COLOURS.get(clock["state"], "")
-        deadline = _local(clock["deadline"]) if clock["deadline"] else _left(clock)
+        deadline = local(clock["deadline"]) if clock["deadline"] else _left(clock)
         stands = Text(clock["state"], colour)
         if clock["closed_until"]:
-            stands.append(f", outside its hours until {_local(clock['closed_until'])}", "dim")
+            stands.append(f", outside its hours until {local(clock['closed_until'])}", "dim")
         clocks.add_row(clock["objective"], stands, deadline, clock["agreement"])
-    steps = Table("at", "status", "after", "from", "trace", title="Timeline", title_justify="left")
-    before = None
+    steps = Table("at", "status", "for", "from", "trace", title="Timeline", title_justify="left")
     for step in order["timeline"]:
-        at = datetime.fromisoformat(step["at"])
-        after = "" if before is None else str(_rounded(at - before))
+        lasted = step["duration_seconds"]
         steps.add_row(
-            _local(step["at"]), step["status"], after, step["source"], step["trace_id"] or ""
-        )
-        before = at
+            local(step["at"]), step["status"], "" if lasted is None else _rounded(lasted),
+            step["source"], step["trace_id"] or "",
+        )  # fmt: skip
     for table in (clocks, steps):
         if table.rows:
             out.print(table)
@@ -77,12 +81,8 @@ _COLOURS: Final = {"overdue": "red", "breached": "red", "at_risk": "yellow", "me
 def _left(clock: dict[str, Any]) -> str:
     """A paused clock has no deadline, only what is left."""
     left = clock["left_seconds"]
-    return "" if left is None else f"{_rounded(timedelta(seconds=left))} left"
+    return "" if left is None else f"{_rounded(left)} left"
 
 
-def _local(at: str) -> str:
-    return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
-
-
-def _rounded(duration: timedelta) -> timedelta:
-    return timedelta(seconds=round(duration.total_seconds()))
+def _rounded(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -16,27 +18,29 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from otelkit.collect import requests
-from otelkit.collect.batch import OUTCOMES, QUARANTINED, Received, Taken
-from otelkit.collect.clock import Run
+from otelkit.collect import answers, openapi, requests
+from otelkit.collect.acks import MOST
+from otelkit.collect.batch import QUARANTINED, Received
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP
-from otelkit.collect.orders import Late, LateOrder, Orders, OrderStory
+from otelkit.collect.openapi import OPEN_PATHS
+from otelkit.collect.orders import Orders
 from otelkit.collect.sources import Sources
 from otelkit.errors import StoreError
 
-_LATE: Final[Mapping[str, Late]] = {"overdue": "overdue", "at_risk": "at_risk"}
-OPEN_PATHS: Final = ("/metrics", "/healthz", "/readyz")
-"""What is answered without a token: nothing in it is secret to whoever may scrape."""
+STREAM_LOOK_SECONDS: Final = 1.0
+STREAM_SIGN_SECONDS: Final = 15.0
+"""A stream on which nothing happens says so, or proxies would cut it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the endpoints need. ``alive`` tells whether deadlines are still looked for."""
+    """What the endpoints need. ``alive`` tells whether deadlines are still looked for, ``stopping``
+    whether streams shall end."""
 
     engine: Engine
     orders: Orders
@@ -44,6 +48,7 @@ class Api:
     registry: CollectorRegistry
     token: str | None
     alive: Callable[[], bool]
+    stopping: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.time
     admission: requests.Admission = field(default_factory=requests.Admission)
 
@@ -53,10 +58,12 @@ class Api:
             Route("/metrics", self.metrics),
             Route("/healthz", self.healthz),
             Route("/readyz", self.readyz),
+            Route("/openapi.json", self.openapi),
             Route("/events", self.post_events, methods=["POST"]),
-            Route("/orders", self.late_orders),
+            Route("/orders", self.list_orders),
             Route("/orders/{order_id:path}", self.order),
             Route("/orders/{order_id:path}", self.erase, methods=["DELETE"]),
+            Route("/acks", self.acknowledge, methods=["POST"]),
             Route("/quarantine", self.quarantine),
         ]
         guard = [Middleware(_Guard, token=self.token)] if self.token is not None else []
@@ -82,13 +89,12 @@ class Api:
 
     def readyz(self, _request: Request) -> Response:
         """Whether it reads all of its sources."""
-        conditions = self.sources.all()
-        answer = {
-            name: {"up": found.up} | ({"why": found.why} if found.why else {})
-            for name, found in conditions.items()
-        }
-        ready = all(found.up for found in conditions.values())
-        return JSONResponse({"ready": ready, "sources": answer}, 200 if ready else 503)
+        answer = answers.readiness(self.sources.all())
+        return _json(answer, 200 if answer.ready else 503)
+
+    def openapi(self, _request: Request) -> Response:
+        """What else there is."""
+        return _json(openapi.document(guarded=self.token is not None))
 
     # --- events ----------------------------------------------------------------------------
 
@@ -100,69 +106,81 @@ class Api:
             now = self.clock()
             batch = [Received(HTTP, body, now) for body in bodies]
             taken = await run_in_threadpool(self.engine.apply, batch)
-        answer: dict[str, Any] = {
-            outcome: sum(one.outcome == outcome for one in taken) for outcome in OUTCOMES
-        }
-        answer["problems"] = _problems(taken)
         # A batch is taken whatever is in it: its sender may forget it, and must not send it again.
         refused = not is_batch and taken[0].outcome == QUARANTINED
-        return JSONResponse(answer, 422 if refused else 200)
+        return _json(answers.outcome(taken), 422 if refused else 200)
 
     def quarantine(self, request: Request) -> Response:
         """What was no event, the latest first."""
-        rejected = self.engine.quarantined(requests.limit(request))
-        return JSONResponse(
-            {
-                "events": [
-                    {
-                        "source": one.source,
-                        "received": _time(one.received),
-                        "reason": one.reason,
-                        "body": one.body.decode("utf-8", "replace"),
-                    }
-                    for one in rejected
-                ]
-            }
-        )
+        return _json(answers.quarantine(self.engine.quarantined(requests.limit(request))))
 
     # --- orders ----------------------------------------------------------------------------
 
     def order(self, request: Request) -> Response:
         """The orders of that id, or that another system calls so."""
-        order_id = request.path_params["order_id"]
-        found = self.orders.find(order_id, self.clock())
+        return self._found(request.path_params["order_id"])
+
+    def _found(self, name: str) -> Response:
+        found = self.orders.find(name, self.clock())
         if not found:
-            return _unknown(order_id)
-        return JSONResponse({"orders": [_story(story) for story in found]})
+            # With an empty list, which tells it from a server that knows no such path.
+            told = f"no order {name!r} is known; no event has told of it"
+            return _json(answers.Unknown(told), 404)
+        return _json(answers.Found([answers.order(story) for story in found]))
 
     def erase(self, request: Request) -> Response:
-        """Delete what is personal of the orders of that name."""
-        order_id = request.path_params["order_id"]
-        erased = self.engine.erase(order_id)
-        return JSONResponse({"orders": erased}) if erased else _unknown(order_id)
+        """Delete what is personal of the orders of that name, and why they were acknowledged."""
+        name, now = request.path_params["order_id"], self.clock()
+        known = [story.number for story in self.orders.find(name, now)]
+        if not known:
+            return self._found(name)
+        self.orders.acks.add(known, now, "", now)
+        return _json(answers.Erased(self.engine.erase(name)))
 
-    def late_orders(self, request: Request) -> Response:
-        """A page of late orders; ``next`` is the ``after`` of the following one, if any."""
-        asked = request.query_params
-        kind = _LATE.get(asked.get("state", "overdue"))
-        if kind is None:
-            raise HTTPException(400, f"no such state; ask for one of {', '.join(_LATE)}")
-        limit = requests.limit(request)
-        late = self.orders.late(
-            kind,
-            objective=requests.one_of("objective", asked.get("objective"), self.engine.objectives),
-            stage=requests.one_of("stage", asked.get("stage"), self.engine.stages),
-            after=requests.cursor(asked.get("after")),
-            limit=limit,
-        )
-        last = late[-1].alarm if len(late) == limit else None
+    async def acknowledge(self, request: Request) -> Response:
+        """Somebody knows that an order is late."""
+        async with self.admission.body(request) as body:
+            asked = requests.ack(body, self.clock())
+        return await run_in_threadpool(self._acknowledge, asked)
+
+    def _acknowledge(self, asked: requests.AckRequest) -> Response:
         now = self.clock()
-        return JSONResponse(
-            {
-                "orders": [_late(order, now) for order in late],
-                "next": None if last is None else f"{last[0]!r},{last[1]}",
-            }
-        )
+        known = [story.number for story in self.orders.find(asked.order, now)]
+        if not self.orders.acks.add(known, asked.until.timestamp(), asked.reason, now):
+            told = f"{MOST} orders are acknowledged already; see to some of them"
+            return _json(answers.Refusal(told), 409)
+        return self._found(asked.order)
+
+    async def list_orders(self, request: Request) -> Response:
+        """A page of orders by deadline; the same again whenever it changes, as a stream."""
+        question = requests.question(request, self.engine)
+        if openapi.EVENT_STREAM in request.headers.get("accept", ""):
+            self.admission.check_streams()
+            return StreamingResponse(
+                self._live(question),
+                headers={"Cache-Control": "no-store"},
+                media_type=openapi.EVENT_STREAM,
+            )
+        return _json(await run_in_threadpool(self._listed, question))
+
+    def _listed(self, question: requests.Question) -> answers.Orders:
+        now = self.clock()
+        return answers.orders(self.orders.late(**question, now=now), now)
+
+    async def _live(self, question: requests.Question) -> AsyncIterator[bytes]:
+        """Server-sent events: ``orders`` with a page, ``error``, and comments so that it lives."""
+        told, told_at = b"", self.clock()
+        with self.admission.stream():
+            while not self.stopping():
+                try:
+                    page = await run_in_threadpool(self._listed, question)
+                    news, state = _sse("orders", page), _without_age(page)
+                except StoreError as error:
+                    news = state = _sse("error", answers.Refusal(str(error)))
+                if state != told or self.clock() - told_at >= STREAM_SIGN_SECONDS:
+                    yield news if state != told else b": nothing new\n\n"
+                    told, told_at = state, self.clock()
+                await asyncio.sleep(STREAM_LOOK_SECONDS)
 
 
 class _Guard:
@@ -187,6 +205,20 @@ class _Guard:
 # --- answers -------------------------------------------------------------------------------
 
 
+def _json(answer: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(answer), status, media_type=openapi.JSON)
+
+
+def _sse(event: str, answer: object) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (event.encode(), msgspec.json.encode(answer))
+
+
+def _without_age(page: answers.Orders) -> bytes:
+    """A page as it is compared: what only grows older is no news."""
+    orders = [replace(order, overdue_seconds=0.0) for order in page.orders]
+    return msgspec.json.encode(replace(page, orders=orders))
+
+
 def _refusal(_request: Request, error: HTTPException) -> Response:
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
@@ -197,83 +229,3 @@ def _store_refuses(_request: Request, error: StoreError) -> Response:
 
 def _gone(_request: Request, _error: ClientDisconnect) -> Response:
     return Response(status_code=400)  # for nobody: whoever asked has hung up
-
-
-def _unknown(order_id: str) -> Response:
-    # With an empty list, which tells it from a server that knows no such path.
-    told = f"no order {order_id!r} is known; no event has told of it"
-    return JSONResponse({"error": told, "orders": []}, 404)
-
-
-def _problems(taken: Sequence[Taken]) -> list[dict[str, Any]]:
-    """What was quarantined, by its place in the batch."""
-    return [
-        {"index": index, "reason": one.reason}
-        for index, one in enumerate(taken)
-        if one.outcome == QUARANTINED
-    ]
-
-
-def _story(story: OrderStory) -> dict[str, Any]:
-    state = story.state
-    return {
-        "id": state.order_id,
-        "process": state.process,
-        "status": state.status,
-        "stage": state.stage,
-        "since": _time(state.since),
-        "open": state.open,
-        "paused": state.paused,
-        "tier": state.tier,
-        "partner": state.partner,
-        "aliases": state.aliases,
-        "clocks": [_clock(story, run) for run in state.runs],
-        "timeline": [
-            {
-                "at": _time(event.at),
-                "status": event.status,
-                "source": event.source,
-                "id": event.id,
-                "version": event.version,
-                "trace_id": event.trace_id,
-                "received": _time(event.received),
-            }
-            for event in sorted(story.events, key=lambda event: event.at)
-        ],
-    }
-
-
-def _clock(story: OrderStory, run: Run) -> dict[str, Any]:
-    return {
-        "objective": run.objective,
-        "agreement": run.agreement,
-        "state": story.standing(run),
-        "started": _time(run.started),
-        "deadline": _time_or_none(run.deadline),
-        "closed_until": _time_or_none(story.closed_until(run)),
-        "left_seconds": run.left,
-        "ended": _time_or_none(run.ended),
-    }
-
-
-def _late(order: LateOrder, now: float) -> dict[str, Any]:
-    state = order.state
-    return {
-        "id": state.order_id,
-        "process": state.process,
-        "objective": order.objective,
-        "stage": state.stage,
-        "status": state.status,
-        "tier": state.tier,
-        "partner": state.partner,
-        "deadline": _time(order.deadline),
-        "overdue_seconds": round(now - order.deadline, 3),
-    }
-
-
-def _time_or_none(at: float | None) -> str | None:
-    return None if at is None else _time(at)
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

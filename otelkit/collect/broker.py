@@ -1,4 +1,4 @@
-"""Connections to RabbitMQ that come back: what the sources over AMQP share."""
+"""Connections that come back: what the sources share, and what those over AMQP do."""
 
 from __future__ import annotations
 

@@ -103,11 +103,10 @@ def _event(found: _Envelope, at: float, received: float) -> Event:
 def _check_text(event: Event) -> None:
     """Names end up in metrics, logs and pages: control characters have no business there."""
     texts = (event.source, event.id, event.order_id, event.process, event.status)
-    optional = (event.tier or "", event.partner or "")
-    every = (*texts, *optional, *event.aliases, *event.aliases.values())
-    if "".join(every).isprintable():
+    names = (event.tier or "", event.partner or "", *event.aliases, *event.aliases.values())
+    if "".join((*texts, *names)).isprintable():
         return
-    text = next(text for text in every if not text.isprintable())
+    text = next(text for text in (*texts, *names) if not text.isprintable())
     raise EventError(f"the name {text!r} holds control characters; send it without")
 
 

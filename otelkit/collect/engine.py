@@ -77,6 +77,12 @@ class Engine:
         return tuple(dict.fromkeys(stages))
 
     @property
+    def tiers(self) -> tuple[str, ...]:
+        """The tiers of all processes of the SLA file."""
+        tiers = (tier for p in self.policies.values() for tier in p.process.tiers)
+        return tuple(dict.fromkeys(tiers))
+
+    @property
     def watermark(self) -> float:
         """The instant up to which deadlines have been looked at, in Unix seconds."""
         return self._watermark

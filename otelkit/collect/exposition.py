@@ -33,7 +33,6 @@ from otelkit.model import Clock, Sla
 HTTP: Final = "http"
 """The source name of events that are posted."""
 SHARD: Final = "0"
-NOT_ACKNOWLEDGED: Final = "false"
 
 Family = CounterMetricFamily | GaugeMetricFamily
 Labels = tuple[str, ...]
@@ -126,13 +125,17 @@ class Exposition(Collector):
 
     def _overdue(self, places: Iterable[Labels], tallies: Tallies) -> Family:
         metric = names.ORDERS_OVERDUE
-        return self._family(
-            metric,
-            (((*place, NOT_ACKNOWLEDGED), tallies[metric.name, *place]) for place in places),
-        )
+        known = self._orders.acks.overdue(self._clock())
+        samples: list[tuple[Labels, float]] = []
+        for place in places:
+            # A clock may have ended between the two looks.
+            acknowledged = min(known.get(place, 0.0), tallies[metric.name, *place])
+            samples.append(((*place, "false"), tallies[metric.name, *place] - acknowledged))
+            samples.append(((*place, "true"), acknowledged))
+        return self._family(metric, samples)
 
     def _deadlines(self) -> Iterator[Family]:
-        deadlines = self._orders.deadlines()
+        deadlines = self._orders.deadlines(self._clock())
         yield self._family(names.ORDER_EARLIEST_DEADLINE, deadlines.earliest.items())
         yield self._family(names.ORDER_OVERDUE_DEADLINE, deadlines.overdue.items())
 

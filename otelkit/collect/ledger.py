@@ -39,6 +39,16 @@ class DeadLetter:
     arrived: float
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody knows that the order of this number is late. Instants are Unix seconds."""
+
+    number: int
+    until: float
+    reason: str
+    given: float
+
+
 class Ledger:
     """Over a database. Not for threads.
 
@@ -80,6 +90,18 @@ class Ledger:
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),
         )
+
+    # --- acknowledgements ------------------------------------------------------------------
+
+    def acknowledged(self) -> list[Acknowledgement]:
+        """All of them, also those that have run out."""
+        rows = self._db.rows("SELECT num, until, reason, given FROM acks")
+        return [Acknowledgement(*row) for row in rows]
+
+    def acknowledge(self, gone: Iterable[int], fresh: Iterable[Acknowledgement]) -> None:
+        """Forget the acknowledgements of some orders, and keep those of others."""
+        self._db.each("DELETE FROM acks WHERE num = ?", [(number,) for number in gone])
+        self._db.load("acks", [(a.number, a.until, a.reason, a.given) for a in fresh])
 
     # --- what is no order ------------------------------------------------------------------
 

@@ -3,33 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from itertools import groupby
+from typing import Final, Literal, cast
 
+from otelkit.collect.acks import Acks
 from otelkit.collect.clock import Policy, Run, State
 from otelkit.collect.decode import Event
 from otelkit.collect.engine import Engine
+from otelkit.collect.ledger import Acknowledgement
 from otelkit.collect.standing import AT_RISK, OVERDUE, is_at_risk, is_overdue
 from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm, Place, Store
 
-Late = Literal["overdue", "at_risk"]
+Kind = Literal["overdue", "at_risk", "open"]
+Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
+OPEN: Final = "open"
 NAMED_A_STAGE: Final = 5
 """Overdue orders that ``/metrics`` names for each objective and stage, by the contract."""
+_LOOKS: Final = 20
+"""Pages of alarms that one question looks at, so that a rare partner costs no more than others."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderStory:
     """An order and all its events, as they arrived. ``now`` is when that was asked."""
 
+    number: int
     state: State
     events: tuple[Event, ...]
     now: float
     policy: Policy | None
     """None for a process that has left the SLA file."""
+    ack: Acknowledgement | None = None
 
-    def standing(self, run: Run) -> str:
+    @property
+    def deadline(self) -> float | None:
+        """The first that it has to meet, or has missed; None while no clock runs."""
+        running = (run.deadline for run in self.state.runs if run.ended is None)
+        return min((deadline for deadline in running if deadline is not None), default=None)
+
+    @property
+    def next_statuses(self) -> tuple[str, ...]:
+        """What it waits for: the statuses that it may come to next, in order; none once ended.
+
+        For a paused order these begin with its stage, to which it has to go back.
+        """
+        if self.policy is None or not self.state.open:
+            return ()
+        process = self.policy.process
+        if self.state.paused:
+            return (self.state.stage,)
+        found = []
+        for stage in process.stages[process.stages.index(self.state.stage) + 1 :]:
+            found.append(stage)
+            if stage not in process.optional:
+                return tuple(found)
+        return (*found, *process.done)
+
+    def standing(self, run: Run) -> Standing:
         """The state of a clock, in the word that is its metric label where it has one."""
         if run.outcome:
-            return run.outcome
+            return cast("Standing", run.outcome)
         if run.deadline is None:
             return "paused"
         if is_overdue(run, self.now):
@@ -56,6 +89,7 @@ class LateOrder:
     tier: str
     state: State
     deadline: float
+    ack: Acknowledgement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,86 +102,129 @@ class Deadlines:
     """The longest overdue, by objective, stage and order id."""
 
 
+class Page(list[LateOrder]):
+    """Orders of a list. The list goes on behind the alarm ``next``, or ends where that is None."""
+
+    next: Alarm | None = None
+
+
 class Orders:
     """Answers from an engine and its store. Safe for threads."""
 
     def __init__(self, engine: Engine, store: Store) -> None:
         self._engine = engine
         self._store = store
+        self.acks = Acks(engine, store)
 
     def find(self, name: str, now: float) -> list[OrderStory]:
         """Orders by their id, in each process, or else by the name another system gives them."""
         with self._engine.lock:
-            return [self._story(state, now) for _, state in self._engine.named(name)]
+            return [self._story(n, state, now) for n, state in self._engine.named(name)]
 
-    def _story(self, state: State, now: float) -> OrderStory:
+    def _story(self, number: int, state: State, now: float) -> OrderStory:
         events = tuple(self._store.timeline(state))
-        return OrderStory(state, events, now, self._engine.policies.get(state.process))
+        policy = self._engine.policies.get(state.process)
+        return OrderStory(number, state, events, now, policy, self.acks.of(number, now))
 
     def late(
         self,
-        kind: Late,
+        kind: Kind,
         *,
+        process: str | None = None,
         objective: str | None = None,
         stage: str | None = None,
+        tier: str | None = None,
+        partner: str | None = None,
+        acknowledged: bool | None = None,
         after: Alarm = BEGINNING,
         limit: int = 50,
-    ) -> list[LateOrder]:
-        """Clocks that are overdue, or at risk and not yet overdue: the earliest first.
+        now: float = 0.0,
+    ) -> Page:
+        """Clocks that are overdue, at risk and not yet overdue, or run at all: the earliest first.
 
-        ``after`` is the alarm of the last one on the page before.
+        ``after`` is the ``next`` of the page before. A page may hold fewer than ``limit`` and not
+        be the last, because of those that it looks at only some may fit; ``now`` tells which
+        acknowledgements have run out.
         """
-        found: list[LateOrder] = []
+        found = Page()
+
+        def fits(order: LateOrder) -> bool:
+            return (
+                (kind != AT_RISK or order.deadline > self._engine.watermark)
+                and process in (None, order.state.process)
+                and partner in (None, order.state.partner)
+                and acknowledged in (None, order.ack is not None)
+            )
+
         with self._engine.lock:
             places = [
                 place
-                for place in self._store.places(kind)
-                if objective in (None, place[0]) and stage in (None, place[1])
+                for place in self._store.places(AT_RISK if kind == AT_RISK else OVERDUE)
+                if objective in (None, place[0])
+                and stage in (None, place[1])
+                and tier in (None, place[2])
             ]
-            while len(found) < limit:
-                page = self._page(kind, places, after, limit)
-                found += [order for order in page if self._fits(kind, order)]
-                if len(page) < limit:
-                    break
-                after = page[-1].alarm
-        return found[:limit]
+            for _ in range(_LOOKS):
+                page = self._page(kind, places, after, limit, now)
+                found.next = None if len(page) < limit else page[-1].alarm
+                for alarm, same in groupby(page, key=lambda order: order.alarm):
+                    found += filter(fits, same)
+                    if len(found) >= limit:
+                        found.next = alarm
+                        return found
+                if found.next is None:
+                    return found
+                after = found.next
+        return found
 
-    def _page(self, kind: Late, places: list[Place], after: Alarm, limit: int) -> list[LateOrder]:
-        until = self._engine.watermark
-        chosen = self._store.first_alarms(kind, places, after=after, until=until, limit=limit)
-        chosen = chosen[:limit]
+    def _page(
+        self, kind: Kind, places: list[Place], after: Alarm, limit: int, now: float
+    ) -> list[LateOrder]:
+        until = float("inf") if kind == OPEN else self._engine.watermark
+        index = AT_RISK if kind == AT_RISK else OVERDUE
+        found = self._store.first_alarms(index, places, after=after, until=until, limit=limit)
+        # Two clocks of an order may share an alarm, and the next page begins behind that.
+        chosen = [one for one in found if one[0] <= found[min(limit, len(found)) - 1][0]]
         states = self._store.get(number for (_, number), _ in chosen)
-        return [_late(alarm, place, states[alarm[1]]) for alarm, place in chosen]
+        return [
+            _late(alarm, place, states[alarm[1]], self.acks.of(alarm[1], now))
+            for alarm, place in chosen
+        ]
 
-    def _fits(self, kind: Late, order: LateOrder) -> bool:
-        return kind == OVERDUE or order.deadline > self._engine.watermark
+    def deadlines(self, at: float = 0.0) -> Deadlines:
+        """The deadlines that ``/metrics`` shows: a few seeks for each place, whatever is open.
 
-    def deadlines(self) -> Deadlines:
-        """The deadlines that ``/metrics`` shows: a few seeks for each place, whatever is open."""
+        Orders that are acknowledged ``at`` that time are not named.
+        """
+        now = self._engine.watermark
+        known = self.acks.active(at)
         with self._engine.lock:
             now = self._engine.watermark
             places = self._store.places(OVERDUE)
             coming = self._store.first_alarms(
                 OVERDUE, places, after=(now, LAST_NUMBER), until=float("inf"), limit=1
             )
+            enough = NAMED_A_STAGE + len(known)
             passed = self._store.first_alarms(
-                OVERDUE, places, after=BEGINNING, until=now, limit=NAMED_A_STAGE
+                OVERDUE, places, after=BEGINNING, until=now, limit=enough
             )
             longest: dict[tuple[str, str], list[Alarm]] = {}
             for alarm, (objective, stage, _) in passed:
-                longest.setdefault((objective, stage), []).append(alarm)
-            states = self._store.get({number for (_, number), _ in passed})
+                if alarm[1] not in known:
+                    longest.setdefault((objective, stage), []).append(alarm)
+            named = {where: alarms[:NAMED_A_STAGE] for where, alarms in longest.items()}
+            states = self._store.get({number for every in named.values() for _, number in every})
         earliest = {place: instant for (instant, _), place in coming}
         overdue = {
             (*where, states[number].order_id): instant
-            for where, alarms in longest.items()
-            for instant, number in alarms[:NAMED_A_STAGE]
+            for where, alarms in named.items()
+            for instant, number in alarms
         }
         return Deadlines(earliest, overdue)
 
 
-def _late(alarm: Alarm, place: Place, state: State) -> LateOrder:
+def _late(alarm: Alarm, place: Place, state: State, ack: Acknowledgement | None) -> LateOrder:
     objective, _, tier = place
     running = (r for r in state.runs if r.objective == objective and r.ended is None)
     deadline = next((r.deadline for r in running if r.deadline is not None), alarm[0])
-    return LateOrder(alarm, objective, tier, state, deadline)
+    return LateOrder(alarm, objective, tier, state, deadline, ack)

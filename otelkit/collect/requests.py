@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from typing import Annotated, Final, TypedDict, get_args
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from otelkit.collect.decode import Name
+from otelkit.collect.engine import Engine
+from otelkit.collect.orders import Kind
 from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm
 
 MAX_BODY: Final = 8 * 1024 * 1024
@@ -24,6 +28,10 @@ MAX_HELD: Final = 32 * 1024 * 1024
 BODY_SECONDS: Final = 30.0
 RETRY_AFTER: Final = 1
 MAX_PAGE: Final = 500
+MAX_STREAMS: Final = 32
+"""Pages that show orders live at once, each of which asks the store every second."""
+LONGEST_ACK: Final = 366 * 86_400.0
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 class Admission:
@@ -36,6 +44,7 @@ class Admission:
     def __init__(self) -> None:
         self._requests = 0
         self._bytes = 0
+        self._streams = 0
 
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
@@ -65,10 +74,23 @@ class Admission:
             self._requests -= 1
             self._bytes -= size
 
+    def check_streams(self) -> None:
+        """Refuse one more stream where there are as many as may be."""
+        if self._streams >= MAX_STREAMS:
+            raise _busy(f"{MAX_STREAMS} lists are streamed already; ask for one page instead")
 
-def _busy() -> HTTPException:
-    headers = {"Retry-After": str(RETRY_AFTER)}
-    return HTTPException(429, "more events wait than may; send them again later", headers)
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """For as long as a stream lasts."""
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
+
+
+def _busy(told: str = "more events wait than may; send them again later") -> HTTPException:
+    return HTTPException(429, told, {"Retry-After": str(RETRY_AFTER)})
 
 
 def split(body: bytes) -> Sequence[bytes]:
@@ -80,6 +102,65 @@ def split(body: bytes) -> Sequence[bytes]:
     if len(items) > MAX_EVENTS:
         raise HTTPException(413, f"more than {MAX_EVENTS} events; send smaller batches")
     return [bytes(item) for item in items]
+
+
+class AckRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which order somebody knows to be late, until when, and why."""
+
+    order: Name
+    until: Annotated[datetime, msgspec.Meta(tz=True)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
+def ack(body: bytes, now: float) -> AckRequest:
+    """The request to acknowledge an order."""
+    try:
+        found = msgspec.json.decode(body, type=AckRequest)
+        until = found.until.timestamp()
+    except (msgspec.DecodeError, RecursionError, ValueError, OverflowError) as error:
+        raise HTTPException(400, f"no acknowledgement: {error}") from error
+    if until > now + LONGEST_ACK:
+        days = int(LONGEST_ACK / 86_400)
+        raise HTTPException(400, f"until is more than {days} days ahead; acknowledge it again then")
+    if not found.reason.isprintable():
+        raise HTTPException(400, "the reason holds control characters; send it without")
+    return found
+
+
+class Question(TypedDict):
+    """What :meth:`~otelkit.collect.orders.Orders.late` is asked for."""
+
+    kind: Kind
+    process: str | None
+    objective: str | None
+    stage: str | None
+    tier: str | None
+    partner: str | None
+    acknowledged: bool | None
+    after: Alarm
+    limit: int
+
+
+def question(request: Request, engine: Engine) -> Question:
+    """Which orders are asked for."""
+    asked = request.query_params
+    kind = asked.get("state", "overdue")
+    if kind not in KINDS:
+        raise HTTPException(400, f"no such state; ask for one of {', '.join(KINDS)}")
+    known = asked.get("acknowledged")
+    if known not in {None, "true", "false"}:
+        raise HTTPException(400, f"acknowledged={known[:40]!r}; ask for true or false")
+    return {
+        "kind": kind,
+        "process": one_of("process", asked.get("process"), tuple(engine.policies)),
+        "objective": one_of("objective", asked.get("objective"), engine.objectives),
+        "stage": one_of("stage", asked.get("stage"), engine.stages),
+        "tier": one_of("tier", asked.get("tier"), engine.tiers),
+        "partner": asked.get("partner"),
+        "acknowledged": None if known is None else known == "true",
+        "after": cursor(asked.get("after")),
+        "limit": limit(request),
+    }
 
 
 def limit(request: Request) -> int:

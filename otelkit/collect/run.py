@@ -57,7 +57,7 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
         readers = _readers(settings, engine, sources, stopping)
         watch = _watch(sla, settings, engine, sources, stopping)
         ticker = Ticker(engine, settings, sources, stopping, partial(_horizon, readers))
-        app = _app(sla, settings, engine, store, sources, watch, ticker)
+        app = _app(sla, settings, engine, store, sources, watch, ticker, stopping)
         parts: list[_Part] = [ticker, *readers, *([] if watch is None else [watch])]
         threads = [
             threading.Thread(target=part.run, name=type(part).__name__, daemon=True)
@@ -124,13 +124,16 @@ def _app(
     sources: Sources,
     watch: DeadLetterWatch | None,
     ticker: Ticker,
+    stopping: threading.Event,
 ) -> Starlette:
     orders = Orders(engine, store)
     registry = CollectorRegistry()
     databases = [database.name for database in settings.databases]
     readings = watch.readings if watch is not None else dict[str, Reading]
     registry.register(Exposition(sla, engine, orders, sources, readings, time.time, databases))
-    return Api(engine, orders, sources, registry, settings.token, lambda: ticker.alive).app()
+    return Api(
+        engine, orders, sources, registry, settings.token, lambda: ticker.alive, stopping.is_set
+    ).app()
 
 
 def _watch(

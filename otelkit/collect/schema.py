@@ -26,6 +26,10 @@ CREATE TABLE letters (
     num BIGINT PRIMARY KEY, queue TEXT NOT NULL, source_queue TEXT NOT NULL, reason TEXT NOT NULL,
     arrived DOUBLE PRECISION NOT NULL
 );
+CREATE TABLE acks (
+    num BIGINT PRIMARY KEY, until DOUBLE PRECISION NOT NULL, reason TEXT NOT NULL,
+    given DOUBLE PRECISION NOT NULL
+);
 CREATE INDEX letters_by_queue ON letters (queue, num);
 """
 """As PostgreSQL is told; see :func:`for_sqlite`."""

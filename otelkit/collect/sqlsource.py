@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from otelkit.collect import broker
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy import TextClause
 
 _TIMEOUT: Final = 10
+_KNOWN: Final = 10_000
+"""Events that are remembered before old ones are forgotten amid a reading."""
 _DRIVER_OPTIONS: Final[dict[str, dict[str, Any]]] = {
     # Seconds and milliseconds after which a server that is not there any more is given up.
     "psycopg": {"connect_timeout": _TIMEOUT, "tcp_user_timeout": 1000 * _TIMEOUT},
@@ -61,6 +63,7 @@ class DatabaseSource:
         self._watermark = engine.read_number(self._number) or EARLIEST
         self._known: dict[str, float] = {}
         """Events within the overlap that are committed, with their times."""
+        self._enough = _KNOWN
         self._complete_until: float | None = None
 
     def horizon(self, now: float) -> float | None:
@@ -85,16 +88,18 @@ class DatabaseSource:
 
     def _read(self, now: float) -> None:
         newest = self._watermark
-        for events, is_last in _telling_the_last(self._fresh(self._rows())):
+        for events, is_last in _telling_the_last(self._fresh(self._rows(now))):
             times = [event.at.timestamp() for event in events if event.at is not None]
             # A row from ahead of us would hide those that come in the meantime.
             newest = max([newest, *(min(at, now) for at in times)])
             # Rows come in any order, so that only the last of them says what all were.
             self._take(events, newest if is_last else None)
+            if len(self._known) >= self._enough:
+                self._forget(newest)
         self._watermark = newest
-        self._forget(newest - self._database.overlap.total_seconds())
+        self._forget(newest)
 
-    def _rows(self) -> Iterator[Sequence[RowEvent]]:
+    def _rows(self, now: float) -> Iterator[Sequence[RowEvent]]:
         """The rows since the watermark, less the overlap, in batches."""
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -102,7 +107,7 @@ class DatabaseSource:
         try:
             with self._connections.connect() as connection:
                 rows = connection.execution_options(yield_per=self._batch).execute(
-                    self._query, {WATERMARK: self._bound(since)}
+                    self._query, {WATERMARK: bound(since, now, self._database.table.timezone)}
                 )
                 self._check(rows.keys())
                 for page in rows.mappings().partitions():
@@ -119,12 +124,6 @@ class DatabaseSource:
     def _event(self, row: dict[str, object]) -> RowEvent:
         return self._database.table.event(row)
 
-    def _bound(self, at: float) -> datetime:
-        """As the column holds times: of its zone where the file says so, else with a zone."""
-        timezone = self._database.table.timezone
-        found = datetime.fromtimestamp(at, timezone or UTC)
-        return found if timezone is None else found.replace(tzinfo=None)
-
     def _fresh(self, pages: Iterable[Sequence[RowEvent]]) -> Iterator[list[RowEvent]]:
         for page in pages:
             fresh = [event for event in page if event.id not in self._known]
@@ -140,8 +139,11 @@ class DatabaseSource:
         for event in events:
             self._known[event.id] = now if event.at is None else event.at.timestamp()
 
-    def _forget(self, before: float) -> None:
+    def _forget(self, newest: float) -> None:
+        """Events before the overlap, which are not read again."""
+        before = newest - self._database.overlap.total_seconds()
         self._known = {key: at for key, at in self._known.items() if at >= before}
+        self._enough = max(_KNOWN, 2 * len(self._known))
 
 
 def _prepared(database: Database) -> tuple[Connections, TextClause]:
@@ -166,6 +168,20 @@ def _prepared(database: Database) -> tuple[Connections, TextClause]:
     kind = sqlalchemy.DateTime(timezone=database.table.timezone is None)
     query = sqlalchemy.text(database.query)
     return connections, query.bindparams(sqlalchemy.bindparam(WATERMARK, type_=kind))
+
+
+def bound(since: float, now: float, timezone: tzinfo | None) -> datetime:
+    """The watermark as the column holds times: of its zone where the file says so, else aware.
+
+    When clocks went back in between, times without a zone repeat themselves, and what was written
+    since may bear an earlier one.
+    """
+    if timezone is None:
+        return datetime.fromtimestamp(since, UTC)
+    then = datetime.fromtimestamp(since, timezone)
+    today = datetime.fromtimestamp(now, timezone)
+    back = (then.utcoffset() or timedelta()) - (today.utcoffset() or timedelta())
+    return then.replace(tzinfo=None) - max(back, timedelta())
 
 
 def _telling_the_last(

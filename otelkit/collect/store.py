@@ -222,6 +222,7 @@ class Store(Ledger):
             named = [(name, number) for name in hashes]
             self._db.each("DELETE FROM names WHERE hash = ? AND num = ?", named)
             self._db.each(_DELETE_ALARM, sorted(self._alarms(state, number)))
+            self.acknowledge([number], ())
 
     def erase(self, number: int, state: State) -> None:
         """Delete what is personal of an order: its partner, other names, and rejected bodies."""

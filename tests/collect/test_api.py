@@ -162,7 +162,12 @@ def test_an_order_is_found_by_its_id_and_by_the_name_of_another_system(api: http
     post(api, moved("A/1 [b]?", "manufacturing", start + 1, aliases={"mes": "W-77"}))
     post(api, moved("A/1 [b]?", "waiting_for_customer", start + 3))
     (order,) = api.get("/orders/W-77").json()["orders"]
-    assert api.get(f"/orders/{quote('A/1 [b]?', safe='')}").json() == {"orders": [order]}
+    (same,) = api.get(f"/orders/{quote('A/1 [b]?', safe='')}").json()["orders"]
+    lasts = [found["timeline"][-1].pop("duration_seconds") for found in (order, same)]
+    assert same == order
+    assert all(597 <= lasted < 6000 for lasted in lasts), "the last step goes on"
+    assert [step.get("duration_seconds") for step in order["timeline"]] == [1, 2, None]
+    assert (order["waits_for"], order["deadline"]) == (["manufacturing"], None)
     assert {key: order[key] for key in ("id", "status", "stage", "open", "paused")} == {
         "id": "A/1 [b]?",
         "status": "waiting_for_customer",
@@ -218,7 +223,10 @@ def test_late_orders_come_page_by_page_the_longest_overdue_first(api: httpx.Clie
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ("state=late", "no such state; ask for one of overdue, at_risk"),
+        ("state=late", "no such state; ask for one of overdue, at_risk, open"),
+        ("acknowledged=no", "acknowledged='no'; ask for true or false"),
+        ("tier=gold", "no tier 'gold' in the SLA file; it has vip, standard"),
+        ("process=return", "no process 'return' in the SLA file; it has order"),
         ("limit=0", "limit='0'; ask for 1 to 500"),
         ("limit=501", "limit='501'; ask for 1 to 500"),
         ("limit=0000000001999", "limit='0000000001999'; ask for 1 to 500"),

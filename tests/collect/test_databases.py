@@ -21,7 +21,7 @@ from otelkit.collect import settings
 from otelkit.collect.engine import Engine
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
-from otelkit.collect.sqlsource import DatabaseSource
+from otelkit.collect.sqlsource import DatabaseSource, bound
 from otelkit.collect.store import Store
 from otelkit.collect.stores import open_store
 from otelkit.errors import ConfigError, OtelkitError, StoreError
@@ -227,6 +227,19 @@ def test_the_watermark_is_committed_with_its_events_or_neither_is(
             assert until(lambda: sources.all()["erp"].up, 10)
             assert engine.tallies()[names.ORDER_EVENTS.name, "erp", "applied"] == 1
         assert store.read_number("watermark:erp") == NOW.timestamp()
+
+
+def test_the_hour_that_clocks_repeat_in_autumn_is_read_twice() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    since = datetime(2026, 10, 25, 0, 50, tzinfo=UTC)  # 02:50 in summer time
+
+    def asked(minutes: int) -> str:
+        at = (since + timedelta(minutes=minutes)).timestamp()
+        return str(bound(since.timestamp(), at, berlin))
+
+    assert asked(minutes=5) == "2026-10-25 02:50:00"
+    assert asked(minutes=15) == "2026-10-25 01:50:00", "now it is 02:05 for the second time"
+    assert bound(since.timestamp(), since.timestamp(), None) == since
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,10 +17,16 @@ import pytest
 from pyarrow import parquet
 
 from collecting import OTELKIT, moved, otelkit
+from otelkit.cli import records
+from otelkit.collect import sqlsource
+from otelkit.collect.tables import Database
+from otelkit.errors import MissingExtraError
+from otelkit.rows import Columns, Table
 from shop.services import Collector
 from shop.waiting import until
 
 NOW = time.time() - 60
+DATABASE = Database("sqlite://", "SELECT 1", Table("erp", "order", Columns()))
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +141,21 @@ def test_a_load_that_is_interrupted_goes_on_where_it_stopped(
     assert (applied + duplicate, late) == (count, 0)
     assert duplicate <= 1000, "at most the batch in hand is sent again"
     assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "extra", "use"),
+    [
+        ("pyarrow", "parquet", lambda: list(records.read(Path("a.parquet"), lambda _: None))),  # type: ignore[arg-type,return-value]
+        ("sqlalchemy", "database", lambda: sqlsource._prepared(DATABASE)),
+    ],
+)
+def test_what_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, module: str, extra: str, use: Callable[[], object]
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'otelkit\[{extra}\]'"):
+        use()
 
 
 def test_a_file_that_was_changed_since_is_loaded_from_its_beginning(

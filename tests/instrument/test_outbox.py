@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pymysql
@@ -21,37 +22,38 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 import otelkit
-from conftest import enter
-from databases import MariaDB, PostgreSQL
 from instrument.conftest import Init, StartChild, statuses, take_events
 from otelkit import outbox
 from otelkit.errors import ConfigError, UnavailableError
 from otelkit.instrument.databases import database
 from otelkit.instrument.spool import Spool
-from shop.servers import HOST, Server
+from shop.databases import MariaDB, PostgreSQL
+from shop.servers import HOST
 from shop.waiting import until
 
-S = TypeVar("S", bound=Server)
 
-
-def one(stack: ExitStack, kind: Callable[[Path], S]) -> S:
-    """A server in a folder that its user can reach; pytest's are root's alone."""
-    folder = Path(tempfile.mkdtemp(prefix="otelkit-outbox-"))
-    stack.callback(shutil.rmtree, folder)
-    folder.chmod(0o755)
-    return enter(stack, lambda: kind(folder))
+@pytest.fixture(scope="module")
+def in_postgresql(postgresql: PostgreSQL) -> str:
+    """The address of a database."""
+    return postgresql.database()
 
 
 @pytest.fixture(scope="module")
-def postgresql() -> Iterator[PostgreSQL]:
-    with ExitStack() as stack:
-        yield one(stack, PostgreSQL)
+def in_mariadb(mariadb: MariaDB) -> str:
+    """The address of a database."""
+    return mariadb.database()
 
 
-@pytest.fixture(scope="module")
-def mariadb() -> Iterator[MariaDB]:
-    with ExitStack() as stack:
-        yield one(stack, MariaDB)
+def pymysql_to(url: str, **options: Any) -> Any:
+    at = urlsplit(url)
+    return pymysql.connect(
+        host=at.hostname or "",
+        port=at.port or 0,
+        user=at.username,
+        password=at.password or "",
+        database=at.path.removeprefix("/"),
+        **options,
+    )
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ def _address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if "sqlite" in request.param:
         return f"sqlite:///{tmp_path / 'service.db'}?timeout=0.2"
     if "postgresql" in request.param:
-        return str(request.getfixturevalue("postgresql").ready_url).replace("l:", "l+psycopg:", 1)
-    return str(request.getfixturevalue("mariadb").ready_url).replace("l:", "l+pymysql:", 1)
+        return str(request.getfixturevalue("in_postgresql")).replace("l:", "l+psycopg:", 1)
+    return str(request.getfixturevalue("in_mariadb"))
 
 
 @pytest.fixture(
@@ -116,16 +118,11 @@ def _way(request: pytest.FixtureRequest, tmp_path: Path, stack: ExitStack) -> Wa
     if kind == "sqlite3":
         return Way(lambda: sqlite3.connect(tmp_path / "service.db", timeout=0.2), dbapi)
     if kind == "psycopg":
-        url = request.getfixturevalue("postgresql").ready_url
+        url = request.getfixturevalue("in_postgresql")
         return Way(lambda: psycopg.connect(url), dbapi)
     if kind == "pymysql":
-        port = request.getfixturevalue("mariadb").port
-        return Way(
-            lambda: pymysql.connect(
-                host=HOST, port=port, user="root", database="test", charset="utf8mb4"
-            ),
-            dbapi,
-        )
+        url = request.getfixturevalue("in_mariadb")
+        return Way(lambda: pymysql_to(url, charset="utf8mb4"), dbapi)
     engine = sqlalchemy.create_engine(_address(request, tmp_path))
     stack.callback(engine.dispose)
     return Way(engine.connect if kind == "connection" else lambda: Session(engine), alchemy)
@@ -260,12 +257,12 @@ print(relay.stop())
 
 
 def test_a_service_that_dies_between_commit_and_relay_loses_nothing_and_says_nothing_else(
-    child: StartChild, vhost: str, postgresql: PostgreSQL
+    child: StartChild, vhost: str, in_postgresql: str
 ) -> None:
-    with psycopg.connect(postgresql.ready_url) as connection:
+    with psycopg.connect(in_postgresql) as connection:
         connection.execute("DROP TABLE IF EXISTS otelkit_outbox")
         outbox.create(connection)
-    settings = {"OTELKIT_EVENTS": vhost, "DATABASE": postgresql.ready_url}
+    settings = {"OTELKIT_EVENTS": vhost, "DATABASE": in_postgresql}
     child(CRASH, **settings).process.wait(20)
     relays = [child(RELAY, **settings) for _ in range(2)]
     assert statuses(take_events(vhost, 1)) == ["priced"]
@@ -381,14 +378,12 @@ def test_what_is_no_connection_is_told_so() -> None:
 
 
 def test_a_connection_that_commits_by_itself_is_refused_outside_a_transaction(
-    tmp_path: Path, postgresql: PostgreSQL, mariadb: MariaDB
+    tmp_path: Path, in_postgresql: str, in_mariadb: str
 ) -> None:
     alone: list[Any] = [
         sqlite3.connect(tmp_path / "service.db", isolation_level=None),
-        psycopg.connect(postgresql.ready_url, autocommit=True),
-        pymysql.connect(
-            host=HOST, port=mariadb.port, user="root", database="test", autocommit=True
-        ),
+        psycopg.connect(in_postgresql, autocommit=True),
+        pymysql_to(in_mariadb, autocommit=True),
     ]
     for connection in alone:
         with closing(connection):

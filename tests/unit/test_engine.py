@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from otelkit import events, names, spec
 from otelkit.collect import engine
 from otelkit.collect import standing as gauges
+from otelkit.collect.acks import MOST
 from otelkit.collect.batch import Batch, Overdue, Received
 from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
-from otelkit.collect.orders import Orders
+from otelkit.collect.orders import LateOrder, Orders
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
@@ -281,6 +282,24 @@ def _check_restart(collector: Collector, place: Path | str) -> None:
         assert again.tallies() == before
 
 
+def test_acknowledgements_outlive_the_collector_and_there_is_room_for_so_many(
+    place: Path | str,
+) -> None:
+    with closing(Collector(place)) as first:
+        first.feed(*(moved(0, "making", order=f"A-{n}") for n in range(2)))
+        numbers = [story.number for n in range(2) for story in first.orders.find(f"A-{n}", LATEST)]
+        assert first.orders.acks.add(numbers[:1], LATEST + 10, "part on order", LATEST)
+        assert first.orders.acks.add(numbers[:1], LATEST + 20, "still", LATEST + 5)
+        assert not first.orders.acks.add(range(10_000, 10_000 + MOST), LATEST + 20, "all", LATEST)
+        assert first.orders.acks.add(range(10_000, 10_000 + MOST), LATEST, "all", LATEST)
+    with closing(Collector(place)) as again:
+        assert again.orders.acks.active(LATEST + 19) == {numbers[0]}
+        assert again.orders.acks.active(LATEST + 20) == frozenset()
+        ack = again.orders.acks.of(numbers[0], LATEST)
+        assert ack is not None
+        assert (ack.reason, ack.given) == ("still", LATEST + 5)
+
+
 # --- the store -----------------------------------------------------------------------------
 
 
@@ -328,7 +347,7 @@ def test_pages_of_late_orders_hold_each_once_in_the_order_of_their_deadlines(
     whole = collector.orders.late("overdue", objective="making", limit=500)
     assert len(whole) == 60
     assert [late.alarm for late in whole] == sorted(late.alarm for late in whole)
-    paged = []
+    paged: list[LateOrder] = []
     page = collector.orders.late("overdue", objective="making", limit=7)
     while page:
         paged += page
