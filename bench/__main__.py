@@ -11,18 +11,19 @@ from dataclasses import asdict
 from functools import partial
 from typing import Final
 
-from bench import calls, collect, evaluation, generation, logs, startup
+from bench import calls, collect, evaluation, generation, logs, places, startup
 from bench import exit as ending
 from bench.figure import Figure
 
-BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
+BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "startup": startup.measure,
     "generation": generation.measure,
     "evaluation": evaluation.measure,
     "calls": calls.measure,
+    "collect": collect.measure,
+    "collect-postgres": partial(collect.measure, lying=places.databases),
     "logs": logs.measure,
     "exit": ending.measure,
-    "collect": collect.measure,
 }
 
 
@@ -42,8 +43,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     failed = False
     for name in given.names or BENCHES:
-        bench = partial(collect.measure, given.sizes) if name == "collect" else BENCHES[name]
-        for figure in bench():
+        bench = BENCHES[name]
+        for figure in bench(given.sizes) if name.startswith("collect") else bench():
             failed |= not figure.holds
             print(json.dumps(asdict(figure)) if given.json else _line(figure), flush=True)
     sys.exit(1 if failed else 0)

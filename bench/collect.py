@@ -1,8 +1,8 @@
 """The collector's store at several numbers of open orders; :mod:`bench.orders` tells of the data.
 
-Events are consumed from a real RabbitMQ, in turn by a bare loop of pika that acknowledges in
-batches and by one that commits each batch before. Scrapes, ticks and pages are compared with the
-same at the smallest size.
+Stores lie in SQLite or in PostgreSQL. Events are consumed from a real RabbitMQ, in turn by a bare
+loop of pika that acknowledges in batches and by one that commits each batch before. Scrapes, ticks
+and pages are compared with the same at the smallest size.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ from bench import consuming
 from bench.figure import Figure
 from bench.filling import fill
 from bench.orders import DUE, NOW, SLA, TICK, TICKS, Orders
+from bench.places import Places, files
 from otelkit import spec
 from otelkit.collect.batch import Received
 from otelkit.collect.engine import Engine
@@ -56,15 +57,21 @@ class Held:
     registry: CollectorRegistry
 
 
-def measure(sizes: Sequence[int] = SIZES) -> Iterator[Figure]:
+def measure(
+    sizes: Sequence[int] = SIZES, lying: Callable[[Path], AbstractContextManager[Places]] = files
+) -> Iterator[Figure]:
     """All figures at each size."""
     first: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as name, RabbitMQ(Path(name) / "rabbitmq") as broker:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        RabbitMQ(Path(name) / "rabbitmq") as broker,
+        lying(Path(name)) as places,
+    ):
         for size in sizes:
-            place = Path(name) / f"{size}.db"
+            place = places.make()
             orders = Orders(size)
             fill(place, orders)
-            yield from _at_rest(place, size)
+            yield from _at_rest(place, size, places.weigh(place))
             with closing(open_store(place)) as store:
                 engine = Engine(spec.loads(SLA, "sla.yaml"), store)
                 answers = Answers(engine, store)
@@ -76,12 +83,11 @@ def measure(sizes: Sequence[int] = SIZES) -> Iterator[Figure]:
                 held = Held(size, orders, engine, answers, registry)
                 yield from _answers(held, first)
                 yield from _events(held, broker)
-            place.unlink()
 
 
-def _at_rest(place: Path, size: int) -> Iterator[Figure]:
+def _at_rest(place: Path | str, size: int, weight: int) -> Iterator[Figure]:
     at = f"{size:,} open orders"
-    each = place.stat().st_size / size
+    each = weight / size
     yield Figure(f"disk, {at}", "an order of two events", each, 260, f"{each:.0f} bytes", "bytes")
     opened = subprocess.run(
         [sys.executable, "-m", "bench.opening", str(place)],

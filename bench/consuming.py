@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
@@ -24,13 +24,16 @@ class Took:
     wall: float
 
 
-def publish(url: str, bodies: Iterable[bytes]) -> None:
+def publish(url: str, bodies: Sequence[bytes]) -> None:
     """Put messages into the queue, and return when the broker has them all."""
     with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
         channel = connection.channel()
         channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
         for body in bodies:
             channel.basic_publish("", QUEUE, body, _PERSISTENT)
+        # What a channel has not handed to a quorum queue yet would be lost with it.
+        while channel.queue_declare(QUEUE, passive=True).method.message_count < len(bodies):
+            time.sleep(0.05)
 
 
 def consume(url: str, events: int, work: Callable[[list[bytes]], object]) -> Took:

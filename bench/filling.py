@@ -25,7 +25,7 @@ CHUNK: Final = 20_000
 """Orders of one transaction."""
 
 
-def fill(place: Path, orders: Orders) -> None:
+def fill(place: Path | str, orders: Orders) -> None:
     """Write the open orders as they stand at ``NOW``."""
     (policy,) = policies(spec.loads(SLA, "sla.yaml")).values()
     stories = orders.filled()
@@ -54,7 +54,7 @@ def _write(store: Store, changes: list[Change]) -> None:
         store.add(tallies)
 
 
-def engines(place: Path) -> Iterator[Engine]:
+def engines(place: Path | str) -> Iterator[Engine]:
     """An engine over the store at ``place``, which is closed behind it."""
     with closing(open_store(place)) as store:
         yield Engine(spec.loads(SLA, "sla.yaml"), store)

@@ -12,8 +12,9 @@ from bench.filling import engines
 
 
 def main() -> None:
+    place = sys.argv[1]
     began = time.perf_counter()
-    for engine in engines(Path(sys.argv[1])):
+    for engine in engines(place if "://" in place else Path(place)):
         seconds = time.perf_counter() - began
         engine.tallies()
         print(seconds, psutil.Process().memory_info().rss)

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from otelkit import names
-from otelkit.collect.clock import REMEMBERED, Policy, State, advance, is_newer, mark_of, replay
+from otelkit.collect.clock import REMEMBERED, Policy, Run, State, advance, is_newer, mark_of, replay
 from otelkit.collect.decode import Event, decode
 from otelkit.collect.ledger import Rejected
 from otelkit.collect.standing import carry_over, is_overdue, settle, standing
@@ -79,6 +79,7 @@ class Batch:
         self._audited = audited
         self._orders: dict[OrderKey, _Order] = {}
         self._rejected: list[Rejected] = []
+        self._passed: list[tuple[_Order, State, Run]] = []
 
     # --- events ----------------------------------------------------------------------------
 
@@ -170,11 +171,12 @@ class Batch:
         Only here are outcomes counted: what looks overdue after one event of a batch may be met
         by the next.
         """
-        settled = (
+        settled = [
             self._settle(order, order.state, now)
             for order in self._orders.values()
             if order.state is not None
-        )
+        ]
+        self.overdue = self._told()
         self._store.put([c for c in settled if c.events or c.new != c.old])
         self.changes = Tallies({key: change for key, change in self.changes.items() if change})
         self._store.add(self.changes)
@@ -196,9 +198,18 @@ class Batch:
     def _note_overdue(self, order: _Order, before: State, after: State, now: float) -> None:
         for old, new in zip(before.runs, after.runs, strict=True):
             if old.counted != new.counted and is_overdue(new, now):
-                events = order.events or self._store.timeline(after, latest=True)
-                trace_id = events[-1].trace_id if events else None
-                self.overdue.append(Overdue(after, new.objective, new.deadline or 0.0, trace_id))
+                self._passed.append((order, after, new))
+
+    def _told(self) -> list[Overdue]:
+        """What became overdue, each with the trace of its order's last event."""
+        quiet = (state for order, state, _ in self._passed if not order.events)
+        latest = self._store.latest(quiet)
+        told = []
+        for order, state, run in self._passed:
+            event = order.events[-1] if order.events else latest.get(state.log)
+            trace_id = None if event is None else event.trace_id
+            told.append(Overdue(state, run.objective, run.deadline or 0.0, trace_id))
+        return told
 
 
 @dataclass(slots=True)

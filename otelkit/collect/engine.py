@@ -187,9 +187,9 @@ class Engine:
     def _forget(self, kind: str, before: float, forget: Callable[[list[int]], None]) -> int:
         with self._lock, self._transaction():
             ended = self._store.first_alarms(
-                kind, NOWHERE, after=BEGINNING, until=before, limit=FORGET_CHUNK
+                kind, [NOWHERE], after=BEGINNING, until=before, limit=FORGET_CHUNK
             )
-            forget([number for _, number in ended])
+            forget([number for (_, number), _ in ended])
         return len(ended)
 
     def erase(self, name: str) -> int:

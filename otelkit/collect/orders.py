@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal, cast
@@ -183,23 +182,9 @@ class Orders:
     ) -> list[LateOrder]:
         until = float("inf") if kind == OPEN else self._engine.watermark
         index = AT_RISK if kind == AT_RISK else OVERDUE
-        alarms = heapq.merge(
-            *(
-                [
-                    (alarm, place)
-                    for alarm in self._store.first_alarms(
-                        index, place, after=after, until=until, limit=limit
-                    )
-                ]
-                for place in places
-            )
-        )
-        chosen: list[tuple[Alarm, Place]] = []
-        for alarm, place in alarms:
-            # Two clocks of an order may share an alarm, and the next page begins behind that.
-            if len(chosen) >= limit and alarm != chosen[-1][0]:
-                break
-            chosen.append((alarm, place))
+        found = self._store.first_alarms(index, places, after=after, until=until, limit=limit)
+        # Two clocks of an order may share an alarm, and the next page begins behind that.
+        chosen = [one for one in found if one[0] <= found[min(limit, len(found)) - 1][0]]
         states = self._store.get(number for (_, number), _ in chosen)
         return [
             _late(alarm, place, states[alarm[1]], self.acks.of(alarm[1], now))
@@ -214,33 +199,28 @@ class Orders:
         now = self._engine.watermark
         known = self.acks.active(at)
         with self._engine.lock:
+            now = self._engine.watermark
             places = self._store.places(OVERDUE)
-            earliest = {
-                place: alarms[0][0]
-                for place in places
-                if (alarms := self._first(place, after=(now, LAST_NUMBER), until=float("inf")))
-            }
-            overdue = {}
-            for objective, stage in dict.fromkeys(place[:2] for place in places):
-                tiers = [place for place in places if place[:2] == (objective, stage)]
-                longest = self._longest(tiers, now, known)
-                states = self._store.get(number for _, number in longest)
-                for instant, number in longest:
-                    overdue[objective, stage, states[number].order_id] = instant
+            coming = self._store.first_alarms(
+                OVERDUE, places, after=(now, LAST_NUMBER), until=float("inf"), limit=1
+            )
+            enough = NAMED_A_STAGE + len(known)
+            passed = self._store.first_alarms(
+                OVERDUE, places, after=BEGINNING, until=now, limit=enough
+            )
+            longest: dict[tuple[str, str], list[Alarm]] = {}
+            for alarm, (objective, stage, _) in passed:
+                if alarm[1] not in known:
+                    longest.setdefault((objective, stage), []).append(alarm)
+            named = {where: alarms[:NAMED_A_STAGE] for where, alarms in longest.items()}
+            states = self._store.get({number for every in named.values() for _, number in every})
+        earliest = {place: instant for (instant, _), place in coming}
+        overdue = {
+            (*where, states[number].order_id): instant
+            for where, alarms in named.items()
+            for instant, number in alarms
+        }
         return Deadlines(earliest, overdue)
-
-    def _longest(self, places: list[Place], now: float, known: frozenset[int]) -> list[Alarm]:
-        enough = NAMED_A_STAGE + len(known)
-        found = [
-            alarm
-            for place in places
-            for alarm in self._first(place, after=BEGINNING, until=now, limit=enough)
-            if alarm[1] not in known
-        ]
-        return sorted(found)[:NAMED_A_STAGE]
-
-    def _first(self, place: Place, *, after: Alarm, until: float, limit: int = 1) -> list[Alarm]:
-        return self._store.first_alarms(OVERDUE, place, after=after, until=until, limit=limit)
 
 
 def _late(alarm: Alarm, place: Place, state: State, ack: Acknowledgement | None) -> LateOrder:

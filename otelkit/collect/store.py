@@ -36,6 +36,12 @@ LAST_NUMBER: Final = 2**63 - 1
 _AT_ONCE: Final = 1000
 """Keys that one query names at most."""
 
+_PLACES_AT_ONCE: Final = 100
+"""SQLite puts no more than 500 queries together."""
+_FIRST_ALARMS: Final = (
+    "SELECT * FROM (SELECT place, instant, num FROM alarms WHERE place = ?"
+    " AND (instant, num) > (?, ?) AND instant <= ? ORDER BY instant, num LIMIT ?) AS first"
+)
 _DELETE_ALARM: Final = "DELETE FROM alarms WHERE place = ? AND instant = ? AND num = ?"
 
 
@@ -169,14 +175,23 @@ class Store(Ledger):
         self._db.each(_DELETE_ALARM, sorted(work.gone))
         self._db.load("alarms", sorted(work.come))
 
-    def timeline(self, state: State, *, latest: bool = False) -> list[Event]:
-        """The events of an order, as they arrived; those of its last batch only if ``latest``."""
-        found = []
-        for _, events in self._entries(state):
-            found.append(events)
-            if latest:
-                break
-        return [event for events in reversed(found) for event in events]
+    def latest(self, states: Iterable[State]) -> dict[int, Event]:
+        """Of each order the event that came last, by the last entry of its timeline."""
+        orders = {state.log: state for state in states}
+        found = {}
+        for some in _chunks(sorted(orders)):
+            rows = self._db.rows(
+                f"SELECT entry, events FROM timeline WHERE entry IN ({_marks(some)})",  # noqa: S608
+                some,
+            )
+            for entry, packed in rows:
+                found[entry] = unpack_events(packed, orders[entry], self._words)[-1]
+        return found
+
+    def timeline(self, state: State) -> list[Event]:
+        """The events of an order, as they arrived."""
+        entries = [events for _, events in self._entries(state)]
+        return [event for events in reversed(entries) for event in events]
 
     def _entries(self, state: State) -> Iterator[tuple[int, list[Event]]]:
         """The latest first: its number and its events."""
@@ -241,35 +256,27 @@ class Store(Ledger):
         return sorted(
             alarm
             for kind in (AT_RISK, OVERDUE)
-            for place in self.places(kind)
-            for alarm in self.first_alarms(
-                kind, place, after=(after, LAST_NUMBER), until=until, limit=limit
+            for alarm, _ in self.first_alarms(
+                kind, self.places(kind), after=(after, LAST_NUMBER), until=until, limit=limit
             )
         )
 
     def first_alarms(
-        self, kind: str, place: Place, *, after: Alarm, until: float, limit: int | None
-    ) -> list[Alarm]:
-        """The first alarms of one place behind ``after`` and up to ``until``, in order."""
-        return self._db.rows(
-            "SELECT instant, num FROM alarms WHERE place = ? AND (instant, num) > (?, ?)"
-            " AND instant <= ? ORDER BY instant, num LIMIT ?",
-            (self._places[kind, *place], *after, until, limit or LAST_NUMBER),
-        )
+        self, kind: str, places: Iterable[Place], *, after: Alarm, until: float, limit: int | None
+    ) -> list[tuple[Alarm, Place]]:
+        """Of each place the first alarms behind ``after`` and up to ``until``, all in order."""
+        numbers = {self._places[kind, *place]: place for place in places}
+        found: list[tuple[Alarm, Place]] = []
+        for some in _chunks(sorted(numbers), _PLACES_AT_ONCE):
+            asked = [x for n in some for x in (n, *after, until, limit or LAST_NUMBER)]
+            rows = self._db.rows(" UNION ALL ".join([_FIRST_ALARMS] * len(some)), asked)
+            found += [((instant, number), numbers[place]) for place, instant, number in rows]
+        return sorted(found)
 
     def places(self, kind: str) -> list[Place]:
-        """Where there are alarms of a kind at all."""
-        found: list[Place] = []
-        place = -1
-        # A skip scan: one seek for each place, however many alarms it has.
-        while rows := self._db.rows(
-            "SELECT place FROM alarms WHERE place > ? ORDER BY place LIMIT 1", (place,)
-        ):
-            ((place,),) = rows
-            told, objective, stage, tier = self._words.texts[place].split("\t")
-            if told == kind:
-                found.append((objective, stage, tier))
-        return sorted(found)
+        """Where there ever was an alarm of a kind."""
+        found = (word.split("\t") for word in self._words.texts.values() if "\t" in word)
+        return [(where[0], where[1], where[2]) for told, *where in found if told == kind]
 
     def close(self) -> None:
         """Let the database go."""
@@ -311,8 +318,8 @@ def _hash(process: str, name: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def _chunks(keys: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (keys[n : n + _AT_ONCE] for n in range(0, len(keys), _AT_ONCE))
+def _chunks(keys: Sequence[int], size: int = _AT_ONCE) -> Iterator[Sequence[int]]:
+    return (keys[n : n + size] for n in range(0, len(keys), size))
 
 
 def _marks(keys: Sequence[int]) -> str:

@@ -24,7 +24,8 @@ SHOP = ROOT / "examples" / "shop" / "sla.yaml"
 OTELKIT = Path(sys.executable).with_name("otelkit")
 COMMANDS = (
     "init", "check", "generate", "prove", "explain", "diff", "backtest", "gate", "import sloth",
-    "import openslo", "collect", "order", "orders overdue", "schema",
+    "import openslo", "collect", "backup", "order", "orders overdue", "orders load",
+    "orders ack", "orders erase", "schema",
 )  # fmt: skip
 FIVE = """\
 version: 1
