@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Final
 
-from bench import calls, evaluation, generation, logs, startup
+from bench import calls, evaluation, generation, logs, startup, throughput
 from bench import exit as ending
 from bench.figure import Figure
 
@@ -21,6 +21,7 @@ BENCHES: Final[dict[str, Callable[[], Iterator[Figure]]]] = {
     "calls": calls.measure,
     "logs": logs.measure,
     "exit": ending.measure,
+    "throughput": throughput.measure,
 }
 
 
