@@ -11,7 +11,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Final
 
-from bench import calls, collect, evaluation, generation, logs, places, startup
+from bench import calls, collect, evaluation, generation, logs, places, startup, throughput
 from bench import exit as ending
 from bench.figure import Figure
 
@@ -24,6 +24,7 @@ BENCHES: Final[dict[str, Callable[..., Iterator[Figure]]]] = {
     "collect-postgres": partial(collect.measure, lying=places.databases),
     "logs": logs.measure,
     "exit": ending.measure,
+    "throughput": throughput.measure,
 }
 
 

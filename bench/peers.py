@@ -13,8 +13,13 @@ REQUIREMENTS: Final = (
     "typer==0.29.2",
     "logfire==5.4.0",
     # What otelkit runs on, to be measured beside logfire in one process.
-    "opentelemetry-exporter-otlp==1.45.2",
+    "opentelemetry-exporter-otlp==1.45.1",
     "prometheus-client==0.26.0",
+    "pika==1.4.4",
+    "fastapi==0.165.0",
+    "uvicorn==0.54.0",
+    "opentelemetry-instrumentation-fastapi==0.66b1",
+    "opentelemetry-instrumentation-pika==0.66b1",
 )
 EMPTY_APP: Final = """
 import typer

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -109,38 +109,54 @@ def partner() -> str | None:
     return None if entry is None else entry.partner
 
 
-@contextmanager
-def taking(order: OrderInHand | None) -> Iterator[None]:
+# Classes and no generators: these run for each message and each request.
+class taking:  # noqa: N801 - used as a function
     """Work on an order; None works on none."""
-    entry = _entry.get()
-    if order is not None and entry is not None:
-        entry.mark(order)
-    with _setting(_in_hand, order):
-        yield
+
+    __slots__ = ("_order", "_token")
+
+    def __init__(self, order: OrderInHand | None) -> None:
+        self._order = order
+
+    def __enter__(self) -> None:
+        entry = _entry.get()
+        if self._order is not None and entry is not None:
+            entry.mark(self._order)
+        self._token: Token[OrderInHand | Entry | None] = _in_hand.set(self._order)
+
+    def __exit__(self, *_: object) -> None:
+        _reset(_in_hand, self._token)
 
 
-@contextmanager
-def entering(entry: Entry) -> Iterator[None]:
+class entering:  # noqa: N801 - used as a function
     """Work on what came in, and on its order once that is known."""
-    with _setting(_entry, entry), _setting(_in_hand, entry):
-        yield
+
+    __slots__ = ("_entry", "_tokens")
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+
+    def __enter__(self) -> None:
+        self._tokens = _entry.set(self._entry), _in_hand.set(self._entry)
+
+    def __exit__(self, *_: object) -> None:
+        entry, order = self._tokens
+        _reset(_in_hand, order)
+        _reset(_entry, entry)
 
 
-@contextmanager
-def _setting(variable: ContextVar[T], value: T) -> Iterator[None]:
-    token = variable.set(value)
-    try:
-        yield
-    finally:
-        # A generator of the service's may end in another context than it began in (a FastAPI
-        # dependency does, in a pool of threads): there is nothing to put back there.
-        with suppress(ValueError):
-            variable.reset(token)
+def _reset(variable: ContextVar[T], token: Token[T]) -> None:
+    # A generator of the service's may end in another context than it began in (a FastAPI
+    # dependency does, in a pool of threads): there is nothing to put back there.
+    with suppress(ValueError):
+        variable.reset(token)
 
 
 def from_headers(headers: Mapping[str, object] | None) -> OrderInHand | None:
     """The order that a message is about, if its headers say so."""
-    id_, process, tier, partner = (_text((headers or {}).get(name)) for name in names.ORDER_HEADERS)
+    if not headers or names.HEADER_ORDER_ID not in headers:
+        return None
+    id_, process, tier, partner = (_text(headers.get(name)) for name in names.ORDER_HEADERS)
     if id_ is None or process is None:
         return None
     return OrderInHand(id_, process, tier, partner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import operator
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
@@ -44,6 +45,8 @@ _EXEMPT: Final = frozenset(
 """What the service calls an order is what people search for."""
 _REMEMBERED: Final = 4096
 _SHORT: Final = 100
+_SMALL: Final = 10**6
+"""What is below has less digits than any number that is hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,10 @@ class Redactor:
     """Hides what ``patterns`` (of the service's own, regular expressions) and the defaults find."""
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
-        own = (Pattern(("",), re.compile(pattern)) for pattern in patterns)
+        own = [Pattern(("",), re.compile(pattern)) for pattern in patterns]
         self._rules = [(p.hints, p.hide) for p in (*own, *_WORDS)]
+        # Numbers of which no pattern can find anything; one of the service's own may.
+        self._small = range(0 if own else _SMALL)
         self._clean: set[str] = set()
         self._names: dict[str, bool] = {}
 
@@ -102,8 +107,10 @@ class Redactor:
         Booleans, numbers and None stay what they are; anything but text, lists and mappings
         becomes its text.
         """
-        if type(value) is str and value in self._clean and self._names.get(name) is False:
-            return value  # the most common case, and on the path of every span
+        if self._names.get(name) is False:  # the most common cases, and on the path of every span
+            kind = type(value)
+            if value in self._clean if kind is str else kind is int and value in self._small:
+                return value
         if value is None or name in _EXEMPT or isinstance(value, (bool, float)):
             return value
         if self._hides(name):
@@ -115,6 +122,11 @@ class Redactor:
         text = value if isinstance(value, str) else str(value)
         hidden = self.text(text)
         return value if hidden is text and isinstance(value, int) else hidden
+
+    def passes(self, values: Mapping[str, object]) -> bool:
+        """Whether nothing of them is to be hidden."""
+        given = values.values()
+        return all(map(operator.is_, map(self.value, values, given), given))
 
     def mapping(self, values: Mapping[str, object]) -> dict[str, object]:
         """Named values, each without what is to be hidden."""

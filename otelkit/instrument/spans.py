@@ -40,11 +40,9 @@ class QueueingSpanProcessor(SpanProcessor):
 
 def redacted(span: ReadableSpan, redactor: Redactor) -> ReadableSpan:
     """A span without what is to be hidden: a copy, since the span itself is the service's."""
+    if _is_clean(span, redactor):
+        return span  # most are, and a copy costs half of what a span does
     status = span.status
-    if _is_plain(span) and redactor.text(span.name) is span.name:
-        attributes = span.attributes or {}
-        if all(redactor.value(name, value) is value for name, value in attributes.items()):
-            return span  # most are clean, and a copy costs half of what a span does
     return ReadableSpan(
         name=redactor.text(span.name),
         context=span.context,
@@ -64,8 +62,17 @@ def redacted(span: ReadableSpan, redactor: Redactor) -> ReadableSpan:
     )
 
 
-def _is_plain(span: ReadableSpan) -> bool:
-    return not (span.events or span.links or span.status.description)
+def _is_clean(span: ReadableSpan, redactor: Redactor) -> bool:
+    if span.events or span.status.description or redactor.text(span.name) is not span.name:
+        return False
+    told = [span.attributes, *(link.attributes for link in span.links)]
+    return all(redactor.passes(_plain(attributes)) for attributes in told if attributes)
+
+
+def _plain(attributes: Any) -> Mapping[str, Any]:
+    """A dict: to walk through the SDK's own kind of mapping takes ten times as long."""
+    plain: Mapping[str, Any] = attributes.copy()
+    return plain
 
 
 def _attributes(attributes: Mapping[str, Any] | None, redactor: Redactor) -> dict[str, Any]:

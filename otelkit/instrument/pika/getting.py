@@ -8,9 +8,9 @@ from typing import Any, Final
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind
 
-from otelkit.instrument.context import from_headers, taking
+from otelkit.instrument.context import taking
 from otelkit.instrument.pika.consuming import is_pikas_own
-from otelkit.instrument.pika.message import SYSTEM, Delivery, span_name
+from otelkit.instrument.pika.message import SYSTEM, Delivery
 from otelkit.instrument.pika.spans import active, guarded
 from otelkit.instrument.pika.state import Asked, delivered, state
 from otelkit.instrument.pika.work import working
@@ -56,9 +56,9 @@ def _received(
     delivery = delivered(channel, method, properties, body, asked.queue)
     if not asked.auto_ack:
         known.unsettled[delivery.tag] = delivery
-    with taking(from_headers(delivery.headers)):
+    with taking(delivery.order):
         span = telemetry.tracer.start_span(
-            span_name(_GET, delivery.exchange, delivery.routing_key, delivery.queue),
+            delivery.span_name(_GET),
             asked.context,
             SpanKind.CONSUMER,
             delivery.attributes(_GET, "receive") | delivery.history(),

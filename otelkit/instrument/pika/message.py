@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context, propagate, trace
@@ -14,7 +15,7 @@ from opentelemetry.trace import Link, SpanContext
 from opentelemetry.util.types import AttributeValue
 
 from otelkit import names
-from otelkit.instrument.context import in_hand
+from otelkit.instrument.context import OrderInHand, from_headers, in_hand
 
 if TYPE_CHECKING:
     from pika import BasicProperties
@@ -30,6 +31,8 @@ _SENT_AT: Final = "otelkit-sent-at"
 """Header with the time of publishing in Unix milliseconds: AMQP's own timestamp has whole seconds
 and belongs to the application."""
 _OURS: Final = "_otelkit_copy"
+_DESTINATIONS: Final = 1024
+"""So many are remembered with what follows from their names: a routing key may hold an id."""
 # Names that the broker makes up: a span name of its own for each would be of no use.
 _ANONYMOUS: Final = ("amq.gen-", "amq.rabbitmq.reply-to")
 
@@ -53,16 +56,25 @@ class Delivery:
     work: Work | None = None
     received: Context | None = None
     _sender: Context | None = None
+    _sent_by: SpanContext | None = None
 
     @property
     def destination(self) -> str:
         return destination(self.exchange, self.routing_key, self.queue)
 
+    def span_name(self, operation: str) -> str:
+        return span_name(operation, self.exchange, self.routing_key, self.queue)
+
     @property
     def headers(self) -> Mapping[str, Any]:
         """Its headers, whatever the publisher has sent in their place."""
         headers = self.properties.headers
-        return headers if isinstance(headers, Mapping) else {}
+        return headers if isinstance(headers, dict) else {}
+
+    @property
+    def order(self) -> OrderInHand | None:
+        """The order that it is about."""
+        return from_headers(self.headers)
 
     @property
     def waited(self) -> float | None:
@@ -80,8 +92,9 @@ class Delivery:
 
     def links(self) -> list[Link]:
         """To the span that published it."""
-        span_context = _span_context(self.sender())
-        return [Link(span_context)] if span_context.is_valid else []
+        if self._sent_by is None:
+            self._sent_by = _span_context(self.sender())
+        return [Link(self._sent_by)] if self._sent_by.is_valid else []
 
     def parent(self) -> Context:
         """The context in which work on it begins: the publisher's where it is young."""
@@ -89,10 +102,8 @@ class Delivery:
         return self.sender() if waited is not None and waited < YOUNG_SECONDS else Context()
 
     def attributes(self, operation: str, kind: str) -> Attributes:
-        found = self.server | attributes(
-            operation, kind, self.exchange, self.routing_key, self.queue
-        )
-        found |= _identity(self.properties)
+        of_all = attributes(operation, kind, self.exchange, self.routing_key, self.queue)
+        found = {**self.server, **of_all, **_identity(self.properties)}
         found["messaging.message.body.size"] = self.size
         found["messaging.rabbitmq.message.delivery_tag"] = self.tag
         return found
@@ -115,9 +126,10 @@ class Delivery:
         return found
 
 
+@lru_cache(_DESTINATIONS)
 def attributes(
     operation: str, kind: str, exchange: str, routing_key: str, queue: str = ""
-) -> Attributes:
+) -> Mapping[str, AttributeValue]:
     """What the conventions ask of each span: operation and destination."""
     found: Attributes = {
         "messaging.system": SYSTEM,
@@ -132,12 +144,14 @@ def attributes(
     return found
 
 
+@lru_cache(_DESTINATIONS)
 def destination(exchange: str, routing_key: str, queue: str = "") -> str:
     """By the conventions: what is not empty, and a queue named like its routing key once."""
     parts = (exchange, routing_key, "" if queue == routing_key else queue)
     return ":".join(filter(None, parts)) or "amq.default"
 
 
+@lru_cache(_DESTINATIONS)
 def span_name(operation: str, exchange: str, routing_key: str, queue: str = "") -> str:
     """``publish parts``; without the destination where its name is made up."""
     if _anonymous(exchange, routing_key, queue):
@@ -175,7 +189,7 @@ def has_context(properties: BasicProperties | None) -> bool:
 
 def sender(headers: object) -> Context:
     """The context that headers carry; an empty one where they carry none."""
-    if not isinstance(headers, Mapping):
+    if not headers or not isinstance(headers, Mapping):
         return context.Context()
     return propagate.extract({k: v for k, v in headers.items() if isinstance(v, str)})
 

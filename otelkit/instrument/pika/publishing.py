@@ -43,9 +43,11 @@ class Publish:
         self.span: Span = telemetry.tracer.start_span(
             message.span_name(_PUBLISH, exchange, routing_key),
             kind=SpanKind.PRODUCER,
-            attributes=state(channel).server
-            | message.attributes(_PUBLISH, "send", exchange, routing_key)
-            | message.sent(properties, body),
+            attributes={
+                **state(channel).server,
+                **message.attributes(_PUBLISH, "send", exchange, routing_key),
+                **message.sent(properties, body),
+            },
         )
         self.properties = message.with_context(properties, trace.set_span_in_context(self.span))
         self._error_type = ""

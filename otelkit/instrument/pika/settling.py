@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from contextlib import nullcontext
+from typing import Any, Final, NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
 
 from otelkit import names
-from otelkit.instrument.context import from_headers, taking
-from otelkit.instrument.pika.message import SYSTEM, Attributes, Delivery, span_name
+from otelkit.instrument.context import in_hand, taking
+from otelkit.instrument.pika.message import SYSTEM, Attributes, Delivery
 from otelkit.instrument.pika.spans import active, current, guarded
 from otelkit.instrument.pika.state import ChannelState, state
 from otelkit.instrument.pika.work import at_hand
 from otelkit.instrument.runtime import Signals
 from otelkit.instrument.wrapping import Method
+
+_SETTLE: Final = "settle"
 
 
 class _Settlement(NamedTuple):
@@ -88,17 +91,13 @@ def _settled(channel: Any, settlement: _Settlement, original: Method, args: tupl
 def _begin(
     telemetry: Signals, known: ChannelState, settlement: _Settlement, deliveries: list[Delivery]
 ) -> Span:
-    operation, one = settlement.operation, deliveries[0] if deliveries else None
-    alike = one is not None and len({delivery.destination for delivery in deliveries}) == 1
-    name, order = operation, None
-    if alike and one is not None:
-        name = span_name(operation, one.exchange, one.routing_key, one.queue)
-    if one is not None and len(deliveries) == 1:
-        order = from_headers(one.headers)
-    with taking(order):
+    operation = settlement.operation
+    one = deliveries[0] if len(deliveries) == 1 else None
+    order = None if one is None else one.order
+    with taking(order) if order != in_hand() else nullcontext():
         return telemetry.tracer.start_span(
-            name,
-            _parent(deliveries),
+            operation if not _alike(deliveries) else deliveries[0].span_name(operation),
+            _parent(one),
             SpanKind.CLIENT,
             _attributes(known, settlement, deliveries),
             [link for delivery in deliveries for link in delivery.links()],
@@ -108,28 +107,32 @@ def _begin(
 def _attributes(
     known: ChannelState, settlement: _Settlement, deliveries: list[Delivery]
 ) -> Attributes:
-    found: Attributes = known.server | {
+    outcome = {names.ATTR_MESSAGE_SETTLED: settlement.outcome}
+    if deliveries and not settlement.multiple:
+        return {**deliveries[0].attributes(settlement.operation, _SETTLE), **outcome}
+    found: Attributes = {
+        **known.server,
         "messaging.system": SYSTEM,
         "messaging.operation.name": settlement.operation,
-        "messaging.operation.type": "settle",
-        names.ATTR_MESSAGE_SETTLED: settlement.outcome,
+        "messaging.operation.type": _SETTLE,
+        "messaging.rabbitmq.message.delivery_tag": settlement.tag,
+        **outcome,
     }
-    found["messaging.rabbitmq.message.delivery_tag"] = settlement.tag
     if settlement.multiple:
         found["messaging.batch.message_count"] = len(deliveries)
-    elif deliveries:
-        found |= deliveries[0].attributes(settlement.operation, "settle")
-    destinations = {delivery.destination for delivery in deliveries}
-    if len(destinations) == 1:
-        found["messaging.destination.name"] = destinations.pop()
+    if _alike(deliveries):
+        found["messaging.destination.name"] = deliveries[0].destination
     return found
 
 
-def _parent(deliveries: list[Delivery]) -> Context | None:
+def _alike(deliveries: list[Delivery]) -> bool:
+    return len({delivery.destination for delivery in deliveries}) == 1
+
+
+def _parent(delivery: Delivery | None) -> Context | None:
     """The work on the message, in whatever thread it is settled; None is the current context."""
-    if len(deliveries) != 1:
+    if delivery is None:
         return None
-    (delivery,) = deliveries
     if delivery.work is not None:
         return None if at_hand() is delivery.work else delivery.work.context
     return None if trace.get_current_span().get_span_context().is_valid else delivery.received

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
 from opentelemetry import context, trace
@@ -26,8 +26,8 @@ _KEY: Final = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", _OLD_KEY)
 
 def active() -> Signals | None:
     """What this process uses; None before ``init``, after a shutdown and under suppression."""
-    telemetry = runtime.active()
-    if telemetry is None or context.get_value(_KEY) or context.get_value(_OLD_KEY):
+    telemetry, here = runtime.active(), context.get_current()
+    if telemetry is None or here.get(_KEY) or here.get(_OLD_KEY):
         return None
     return telemetry
 
@@ -62,14 +62,18 @@ def fail_with(span: Span, error: BaseException) -> str:
     return error_type
 
 
-@contextmanager
-def current(span: Span) -> Iterator[None]:
+class current:  # noqa: N801 - used as a function
     """The span is current inside, and has the error that leaves the block."""
-    token = context.attach(trace.set_span_in_context(span))
-    try:
-        yield
-    except BaseException as error:
-        fail_with(span, error)
-        raise
-    finally:
-        context.detach(token)
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> None:
+        self._token = context.attach(trace.set_span_in_context(self._span))
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        context.detach(self._token)
+        if error is not None:
+            fail_with(self._span, error)

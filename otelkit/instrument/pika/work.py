@@ -14,8 +14,8 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from opentelemetry import context, trace
 from opentelemetry.trace import SpanKind
 
-from otelkit.instrument.context import from_headers, in_hand, taking
-from otelkit.instrument.pika.message import SYSTEM, Delivery, span_name
+from otelkit.instrument.context import in_hand, taking
+from otelkit.instrument.pika.message import SYSTEM, Delivery
 from otelkit.instrument.pika.spans import active, fail_with, guarded
 from otelkit.instrument.pika.state import delivery_of
 from otelkit.instrument.runtime import Signals
@@ -31,7 +31,7 @@ class Work:
 
     def __init__(self, telemetry: Signals, delivery: Delivery) -> None:
         self.delivery = delivery
-        self.order = from_headers(delivery.headers)
+        self.order = delivery.order
         self._telemetry = telemetry
         self._holders = 1
         self._lock = threading.Lock()
@@ -39,7 +39,7 @@ class Work:
         # A span takes the order in hand when it starts.
         with taking(self.order) if self.order != in_hand() else nullcontext():
             self.span = telemetry.tracer.start_span(
-                span_name(_PROCESS, delivery.exchange, delivery.routing_key, delivery.queue),
+                delivery.span_name(_PROCESS),
                 delivery.parent(),
                 SpanKind.CONSUMER,
                 delivery.attributes(_PROCESS, _PROCESS) | delivery.history(),
@@ -112,7 +112,7 @@ class _AtHand:
             pass
         else:
             context.detach(self._token)
-        self._order.__exit__(None, None, None)
+        self._order.__exit__()
         if self._release:
             self._work.release(error)
 
