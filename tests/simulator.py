@@ -67,7 +67,7 @@ class Firing:
 
 
 # Hours of a window: minutes in which it must still burn, minutes that catch a steep burn early.
-SHORT = {1: (5, 5), 6: (30, 60), 24: (120, 360), 72: (360, 360)}
+SHORT = {1: (5, 5), 6: (30, 360), 24: (120, 360), 72: (360, 360)}
 
 
 class Record:

@@ -93,14 +93,20 @@ def _tier_clause(objective: BudgetObjective, tier: slo.Tier, own: str) -> str:
     error = slo.plain(1 - objective.target)
     least = slo.plain(objective.policy.min_bad_events - _HALF_EVENT)
     burn = names.BURN_RATE + matchers_with_window(own, tier.short)
+
+    def spent(line: str) -> str:
+        windows = dict.fromkeys((tier.inner, tier.long))
+        either = " or ".join(f"{bad(window)} > {line}" for window in windows)
+        return f"({either})" if len(windows) > 1 else either
+
     return (
         "(\n"
-        f"  ({bad(tier.inner)} > {share} * {budget} or {bad(tier.long)} > {share} * {budget})\n"
-        f"  and ({bad(tier.inner)} > {least} or {bad(tier.long)} > {least})\n"
+        f"  {spent(f'{share} * {budget}')}\n"
+        f"  and {spent(least)}\n"
         f"  and {bad(tier.long)} > {error} * {total(tier.long)}\n"
-        "  and (\n"
+        "  and ignoring (window) (\n"
         f"    {bad(tier.short)} > {share} / 12 * {budget}\n"
-        f"    or max without (window) (last_over_time({burn}[59m59s])) > {factor}\n"
+        f"    or last_over_time({burn}[59m59s]) > {factor}\n"
         "  )\n"
         ")"
     )

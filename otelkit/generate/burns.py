@@ -37,6 +37,8 @@ from otelkit.model import BudgetObjective, Sla
 
 _RATE: Final = 60_000
 """Events a minute; so many that a share of them is a whole number but for a thousandth."""
+_LEAST: Final = 1 / 16_384
+"""Events a minute; so few that the budget of a period is less than one."""
 _HEALTHY: Final = Stretch(65, _RATE)
 """Good traffic before something happens: a whole hour on record, and a bit of the next."""
 _HOUR: Final = 60
@@ -132,7 +134,8 @@ def _plans(terms: Terms) -> Iterator[_Plan]:
     yield _Plan("an outage of 30 minutes", Course(_HEALTHY, outage, _well(40)))
     ends = Course(_HEALTHY, outage, gone=100, evaluated=STEP)
     yield _Plan("an outage, and no data any more", ends, (120,))
-    yield _Plan("no traffic at all", Course(Stretch(30, 0), evaluated=STEP), (30,))
+    little = Course(Stretch(60, 0), Stretch(90, _LEAST, _LEAST / 4), evaluated=STEP)
+    yield _Plan("no traffic at all, then next to none", little, (60, 150))
     rare, failing = _rare(bad=0), _rare(bad=1)
     lone = Course(*rare * 15, *failing, *rare * 10, *failing * 8, evaluated=STEP)
     yield _Plan("10 requests an hour: one fails, much later all do", lone)

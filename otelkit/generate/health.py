@@ -112,6 +112,7 @@ def _collector_stale(sla: Sla) -> Alert:
     tick = names.COLLECTOR_TICK.name + matchers(own)
     # A dead-letter queue that is away is its own objective's missing data, not a stale collector.
     source = names.SOURCE_UP.name + matchers(own)[:-1] + ',source!~"dlq:.*"}'
+    stale = int(slo.STALE.total_seconds())
     labels = {
         "system": sla.system,
         "environment": environment_of(sla),
@@ -121,8 +122,7 @@ def _collector_stale(sla: Sla) -> Alert:
     }
     return Alert(
         names.ALERT_COLLECTOR_STALE,
-        f"time() - min(max by (shard) ({tick})) > {slo.STALE.total_seconds():.0f}\n"
-        f"or max(absent({tick})) == 1\n"
+        f"vector(1) unless time() - min(max by (shard) ({tick})) <= {stale}\n"
         f"or min(max by (source) ({source})) == 0",
         labels,
         alert_annotations(

@@ -145,7 +145,7 @@ class _Tier:
     def bursts(self) -> Plot:
         plot = self.start()
         plot.fails(_UNDER * self.line(plot)).well(15)
-        if self.inner > STEP:  # the long one counts a burst no later than it does
+        if self.inner == self.long:  # the long one counts a burst no later than it does
             return plot
         plot.until(60 + self.long + 15)
         return plot.fails(_OVER * self.line(plot)).well(10)

@@ -142,8 +142,7 @@ def _recordings(sla: Sla, objective: BudgetObjective) -> tuple[Recording, ...]:
         Recording(total, found.total + mask, labels, "\n".join(_comment(objective, found))),
         Recording(
             part,
-            f"(\n  {text.indented(found.part + mask)}\n"
-            f"  or {join} 0 * {total}{own}\n)\nand {join} {total}{own}",
+            f"{found.part}{mask}\nor {join} 0 * {total}{own}",
             labels,
             said[part],
         ),

@@ -36,9 +36,9 @@ LOWEST_TARGET: Final = 1 - FULL_OUTAGE_SHARE_OF_WINDOW
 class Tier:
     """One pair of windows. Fires when ``share`` of the period's budget is gone within ``long``.
 
-    ``short`` tells whether it still burns, ``inner`` catches a steep burn before ``long`` has
-    filled. ``factor`` is the burn rate at which ``share`` is spent in exactly ``long``.
-    Windows are PromQL durations.
+    ``short`` tells whether it still burns, ``inner`` catches a steep burn before ``long`` has it on
+    record; it is ``long`` itself where none is earlier. ``factor`` is the burn rate at which
+    ``share`` is spent in exactly ``long``. Windows are PromQL durations.
     """
 
     severity: str
@@ -53,7 +53,7 @@ class Tier:
 # longer than six hours only whole hours are on record.
 _SHORT_AND_INNER: Final = {
     "1h": ("5m", "5m"),
-    "6h": ("30m", "1h"),
+    "6h": ("30m", "6h"),
     "1d": ("2h", "6h"),
     "3d": ("6h", "6h"),
 }

@@ -29,19 +29,22 @@ def fixes(node: Node, label: str) -> bool:
             return fixes(node.children[0], label)  # what it yields bears the labels asked for
         case "binary":
             left, right = (fixes(side, label) for side in node.children)
-            return _joined(node, left, right)
+            return _joined(node, label, left, right)
         case _:
             return _keeps(node, label) and any(fixes(child, label) for child in node.children)
 
 
-def _joined(node: Node, left: bool, right: bool) -> bool:
+def _joined(node: Node, label: str, left: bool, right: bool) -> bool:
     """Whether a join fixes a label, given which of its sides do."""
-    sign = node.signs[0].text
-    if sign == "or":
-        return left and right
-    if sign == "unless" or (sign == "and" and node.listed):
-        return left
-    return not node.listed and (left or right)
+    match node.signs[0].text:
+        case "or":
+            return left and right
+        case "unless":
+            return left
+        case "and":
+            return left or (right and _is_matched(node, label))
+        case _:
+            return (left or right) and _is_matched(node, label)
 
 
 def is_doubled(path: Sequence[Node], label: str) -> bool:
@@ -51,7 +54,7 @@ def is_doubled(path: Sequence[Node], label: str) -> bool:
             if not _keeps(above, label):
                 return False
             continue
-        if above.listed:
+        if not _is_matched(above, label):
             return False
         left, right = above.children
         other = left if node is right else right
@@ -60,6 +63,11 @@ def is_doubled(path: Sequence[Node], label: str) -> bool:
         if joins and fixes(other, label):
             return True
     return False
+
+
+def _is_matched(node: Node, label: str) -> bool:
+    """Whether an operator matches the series of its two sides by a label, too."""
+    return all(_groups(listed.head, listed.items, label) for listed in node.listed)
 
 
 def _keeps(node: Node, label: str) -> bool:
@@ -79,4 +87,4 @@ def _keeps(node: Node, label: str) -> bool:
 
 def _groups(head: Token | None, items: Sequence[Sequence[Token]], label: str) -> bool:
     named = any(item[0].text == label for item in items)
-    return head is not None and named == (head.text == "by")
+    return head is not None and named == (head.text in ("by", "on"))

@@ -1,7 +1,7 @@
 """PromQL as a tree whose nodes know where they stand.
 
 ``promql_parser`` checks and prints expressions but does not say where their parts stand, and
-whoever changes one sign has to know. This reads what otelkit generates: no ``@``, no ``ignoring``.
+whoever changes one sign has to know. This reads what otelkit generates: no ``@``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BINDS: Final = {
     **dict.fromkeys("+-", 4),
     **dict.fromkeys("*/", 5),
 }
-_CLAUSES: Final = ("on", "by", "without")
+_CLAUSES: Final = ("by", "without")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Listed:
     """What stands in brackets, separated by commas: matchers, or the labels of a clause."""
 
     head: Token | None
-    """``on``, ``by`` or ``without``."""
+    """``on``, ``ignoring``, ``by`` or ``without``."""
     start: int
     end: int
     items: tuple[tuple[Token, ...], ...]
@@ -129,7 +129,7 @@ class _Reader:
             signs = [self._take()]
             if self._is("bool"):
                 signs.append(self._take())
-            listed = (self._clause(),) if self._is("on") else ()
+            listed = (self._clause(),) if self._is("on", "ignoring") else ()
             right = self.binary(_BINDS[signs[0].text])
             left = Node("binary", left.start, right.end, tuple(signs), (left, right), listed)
         return left
