@@ -28,7 +28,7 @@ check: $(VENV)/dev
 	$(BIN)/python docs/reference.py --check
 
 test: check $(VENV)/servers
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest -n 2 --dist loadfile $(TESTS)
 
 bench: $(VENV)/servers
 	PYTHONPATH=.:examples $(BIN)/python -m bench $(BENCH)
