@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
 
-from shop.servers import HOST
+HOST: Final = "127.0.0.1"
 
 
 @contextmanager
