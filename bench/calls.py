@@ -1,6 +1,8 @@
 """What an observed call costs, beside the same call as a careful team or another library does it.
 
-All of them run in one process, in the peers' environment, some hundred calls of each in turn.
+All of them run in one process, in the peers' environment, some hundred calls of each in turn. Spans
+of otelkit and of OpenTelemetry's SDK go through their queues to an endpoint; what their threads
+take for that is no cost of the call.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ from time import perf_counter, thread_time
 from typing import Final
 
 from bench import peers
+from bench.endpoint import endpoint
 from bench.figure import Figure
 
 ROOT: Final = Path(__file__).parents[1]
 ROUNDS: Final = 300
 CALLS: Final = 200
 """In each round: short enough that what else the machine does falls on both."""
+_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 Call = Callable[[int], int]
 
 COUNTED = "call observed, metrics only"
@@ -37,8 +41,11 @@ COMPARED: Final = (
 def measure() -> Iterator[Figure]:
     """Microseconds of one call, and medians of ratios, round by round."""
     command = [peers.program("python"), "-m", "bench.calls"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    with endpoint() as address:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), _ENDPOINT: address}
+        done = subprocess.run(
+            command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE
+        )
     measured: dict[str, list[float]] = json.loads(done.stdout)
     for ours, theirs, limit in COMPARED:
         pairs = list(zip(measured[ours], measured[theirs], strict=True))
@@ -69,13 +76,17 @@ def _seconds(call: Call) -> float:
 
 def _calls() -> dict[str, Call]:
     import logfire
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     import otelkit
 
     logfire.configure(send_to_logfire=False, console=False)
-    local = otelkit.local(service="bench")
-    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("bench")
+    local = otelkit.local(service="bench", endpoint=os.environ[_ENDPOINT])
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    tracer = provider.get_tracer("bench")
 
     def in_a_span(n: int) -> int:
         with tracer.start_as_current_span("work"):

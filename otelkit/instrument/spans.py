@@ -63,16 +63,13 @@ def redacted(span: ReadableSpan, redactor: Redactor) -> ReadableSpan:
 
 
 def _is_clean(span: ReadableSpan, redactor: Redactor) -> bool:
-    if span.events or span.status.description or redactor.text(span.name) is not span.name:
+    # The public properties make copies, under a lock each: a tenth of what a span costs.
+    if span._events or span.status.description or redactor.text(span.name) is not span.name:
         return False
-    told = [span.attributes, *(link.attributes for link in span.links)]
-    return all(redactor.passes(_plain(attributes)) for attributes in told if attributes)
-
-
-def _plain(attributes: Any) -> Mapping[str, Any]:
-    """A dict: to walk through the SDK's own kind of mapping takes ten times as long."""
-    plain: Mapping[str, Any] = attributes.copy()
-    return plain
+    if span._links and any(link.attributes for link in span._links):
+        return False
+    attributes: Any = span._attributes
+    return not attributes or redactor.passes(attributes.copy())
 
 
 def _attributes(attributes: Mapping[str, Any] | None, redactor: Redactor) -> dict[str, Any]:
