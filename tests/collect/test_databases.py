@@ -54,7 +54,6 @@ CREATE TABLE jobs (
 )
 """
 INSERT = text("INSERT INTO jobs VALUES (:number, :state, :changed, :revision, :class, NULL, :mes)")
-NOW = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
 
 
 class Jobs:
@@ -62,6 +61,7 @@ class Jobs:
 
     def __init__(self, url: str, column: str, timezone: tzinfo | None = None) -> None:
         self.url = url
+        self.now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
         self._timezone = timezone
         self.engine = create_engine(url)
         with self.engine.begin() as connection:
@@ -76,8 +76,8 @@ class Jobs:
         within: Connection | None = None,
         **given: str | None,
     ) -> None:
-        """A job that has come to a state so many seconds after NOW."""
-        changed = NOW + timedelta(seconds=after)
+        """A job that has come to a state so many seconds after ``now``."""
+        changed = self.now + timedelta(seconds=after)
         if self._timezone is not None:
             changed = changed.astimezone(self._timezone).replace(tzinfo=None)
         row = {"number": number, "state": state, "changed": changed, "revision": revision}
@@ -127,7 +127,7 @@ def test_rows_become_orders_and_are_counted_once_however_often_they_are_read(
     assert until(lambda: outcomes(collector.url) == {"applied": 3}, 15), outcomes(collector.url)
     (order,) = httpx.get(f"{collector.url}/orders/W-77").json()["orders"]
     assert (order["id"], order["stage"], order["tier"]) == ("A-1", "manufacturing", "vip")
-    assert order["since"] == (NOW + timedelta(seconds=1)).isoformat(
+    assert order["since"] == (jobs.now + timedelta(seconds=1)).isoformat(
         timespec="milliseconds"
     ).replace("+00:00", "Z")
     # At the watermark's own time, and of a transaction that commits after others have been read.
@@ -226,7 +226,7 @@ def test_the_watermark_is_committed_with_its_events_or_neither_is(
             monkeypatch.undo()
             assert until(lambda: sources.all()["erp"].up, 10)
             assert engine.tallies()[names.ORDER_EVENTS.name, "erp", "applied"] == 1
-        assert store.read_number("watermark:erp") == NOW.timestamp()
+        assert store.read_number("watermark:erp") == jobs.now.timestamp()
 
 
 def test_the_hour_that_clocks_repeat_in_autumn_is_read_twice() -> None:
