@@ -20,7 +20,6 @@ from shop.servers import HOST, Server, find_program, free_port
 from shop.waiting import Pause
 
 USER = "shop"
-_POSTGRESQL_FOLDERS = tuple(f"/usr/lib/postgresql/{version}/bin" for version in range(19, 13, -1))
 
 
 class PostgreSQL(Server):
@@ -32,15 +31,16 @@ class PostgreSQL(Server):
 
     name = "PostgreSQL"
     package = "postgresql"
+    folders = tuple(f"/usr/lib/postgresql/{version}/bin" for version in range(19, 13, -1))
 
     def __init__(
         self, folder: Path, options: Sequence[str] = (), pause: Pause = time.sleep
     ) -> None:
         super().__init__(folder, pause)
-        self._initdb = find_program("initdb", self.package, *_POSTGRESQL_FOLDERS)
-        self._psql = find_program("psql", self.package, *_POSTGRESQL_FOLDERS)
-        self._is_ready = find_program("pg_isready", self.package, *_POSTGRESQL_FOLDERS)
-        program = find_program("postgres", self.package, *_POSTGRESQL_FOLDERS)
+        self._initdb = find_program("initdb", self.package, *self.folders)
+        self._psql = find_program("psql", self.package, *self.folders)
+        self._is_ready = find_program("pg_isready", self.package, *self.folders)
+        program = find_program("postgres", self.package, *self.folders)
         self.port = free_port()
         self._home = Path(tempfile.mkdtemp(prefix="shop-postgresql-"))
         given = [

@@ -17,19 +17,19 @@ from otelkit.errors import ToolError
 from shop.databases import MariaDB, PostgreSQL
 from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, find_program
 
-_Program = tuple[str, str, str]
-"""A package, its program, and the folder it is in where that is not on the path."""
+_Program = tuple[str, str, tuple[str, ...]]
+"""A package, its program, and the folders it may be in where that is not on the path."""
 _SERVERS: tuple[_Program, ...] = (
-    (RabbitMQ.package, "rabbitmq-server", "/usr/lib/rabbitmq/bin"),
-    (Prometheus.package, "prometheus", ""),
-    (Alertmanager.package, "prometheus-alertmanager", ""),
+    (RabbitMQ.package, "rabbitmq-server", ("/usr/lib/rabbitmq/bin",)),
+    (Prometheus.package, "prometheus", ()),
+    (Alertmanager.package, "prometheus-alertmanager", ()),
 )
 _FOR_TESTS: tuple[_Program, ...] = (
-    (PostgreSQL.package, "pg_createcluster", ""),
-    (MariaDB.package, "mariadbd", ""),
-    (MariaDB.client_package, "mariadb", ""),
-    ("nodejs", "node", ""),
-    ("npm", "npm", ""),
+    (PostgreSQL.package, "postgres", PostgreSQL.folders),
+    (MariaDB.package, "mariadbd", ()),
+    (MariaDB.client_package, "mariadb", ()),
+    ("nodejs", "node", ()),
+    ("npm", "npm", ()),
 )
 """Databases of services and of the collector; and Grafana's grammars are JavaScript."""
 
@@ -37,9 +37,9 @@ _FOR_TESTS: tuple[_Program, ...] = (
 def missing(programs: Sequence[_Program] = _SERVERS) -> list[str]:
     """The packages whose programs are not on this machine."""
     found = []
-    for package, program, folder in programs:
+    for package, program, folders in programs:
         try:
-            find_program(program, package, *filter(None, (folder,)))
+            find_program(program, package, *folders)
         except MissingServerError:
             found.append(package)
     return found
