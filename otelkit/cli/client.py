@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from otelkit.cli.output import UNKNOWN, Stop, note
 from otelkit.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
@@ -27,6 +28,18 @@ Token = Annotated[
         "--token", envvar="OTELKIT_TOKEN", show_envvar=True, help="Its token, if it asks for one."
     ),
 ]
+
+OrderId = Annotated[
+    str, typer.Argument(metavar="ID", help="Its id, or the name another system gives it.")
+]
+
+
+def expected(order_id: str, found: dict[str, Any] | None) -> dict[str, Any]:
+    """What was found of an order; ends the command with exit 3 where that is nothing."""
+    if found is None:
+        note(f"no event has told of an order {order_id!r}; is the id right?")
+        raise Stop(UNKNOWN)
+    return found
 
 
 def ask(

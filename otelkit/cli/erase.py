@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import quote
 
-import typer
-
-from otelkit.cli.client import DEFAULT, Address, Token, ask
-from otelkit.cli.output import UNKNOWN, Stop, note
+from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected
+from otelkit.cli.output import note
 
 EXAMPLE: Final = "Example: otelkit orders erase A-1042"
 
 
 def erase(
-    order_id: Annotated[
-        str, typer.Argument(metavar="ID", help="Its id, or the name another system gives it.")
-    ],
+    order_id: OrderId,
     collector: Address = DEFAULT,
     token: Token = None,
 ) -> None:
@@ -24,8 +20,6 @@ def erase(
 
     Its id, its steps and what it counted in stay. Exit 3 if it is unknown.
     """
-    found = ask(collector, token, f"/orders/{quote(order_id, safe='')}", method="DELETE")
-    if found is None:
-        note(f"no event has told of an order {order_id!r}; is the id right?")
-        raise Stop(UNKNOWN)
+    path = f"/orders/{quote(order_id, safe='')}"
+    found = expected(order_id, ask(collector, token, path, method="DELETE"))
     note(f"erased what was personal of {found['orders']} order(s)")

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
-import typer
-
-from otelkit.cli.client import DEFAULT, Address, Token, ask
+from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected
 from otelkit.cli.moment import local
-from otelkit.cli.output import UNKNOWN, Json, Stop, console, note, print_json
+from otelkit.cli.output import Json, console, print_json
 
 EXAMPLE: Final = "Example: otelkit order A-1042"
 
 
 def order(
-    order_id: Annotated[
-        str, typer.Argument(metavar="ID", help="Its id, or the name another system gives it.")
-    ],
+    order_id: OrderId,
     collector: Address = DEFAULT,
     token: Token = None,
     as_json: Json = False,
 ) -> None:
     """Say where an order is, how its clocks stand, and how it came there. Exit 3 if unknown."""
-    found = ask(collector, token, f"/orders/{quote(order_id, safe='')}")
-    if found is None:
-        note(f"no event has told of an order {order_id!r}; is the id right?")
-        raise Stop(UNKNOWN)
+    found = expected(order_id, ask(collector, token, f"/orders/{quote(order_id, safe='')}"))
     if as_json:
         print_json(found)
         return

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from otelkit.cli import erase, load
-from otelkit.cli.client import DEFAULT, Address, Token, ask, send
+from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected, send
 from otelkit.cli.moment import local, moment
-from otelkit.cli.output import UNKNOWN, Json, Stop, console, note, print_json
+from otelkit.cli.output import Json, console, note, print_json
 
 EXAMPLE: Final = "Example: otelkit orders overdue --stage manufacturing"
 ACK_EXAMPLE: Final = 'Example: otelkit orders ack A-1042 --until 3d --reason "part on order"'
@@ -105,9 +105,7 @@ def _show(orders: list[dict[str, Any]], state: State) -> None:
 
 @app.command("ack", epilog=ACK_EXAMPLE)
 def ack(
-    order_id: Annotated[
-        str, typer.Argument(metavar="ID", help="Its id, or the name another system gives it.")
-    ],
+    order_id: OrderId,
     until: Annotated[str, typer.Option(help="For how long, such as 3d, or a time; now ends it.")],
     reason: Annotated[str, typer.Option(help="Why it is late, for those who ask.")],
     collector: Address = DEFAULT,
@@ -117,10 +115,7 @@ def ack(
     """Take a late order as known: no alert names it, and lists say why. Exit 3 if unknown."""
     end = _end(until, datetime.now(UTC))
     asked = {"order": order_id, "until": end.isoformat(), "reason": reason}
-    found = send(collector, token, "/acks", asked)
-    if found is None:
-        note(f"no event has told of an order {order_id!r}; is the id right?")
-        raise Stop(UNKNOWN)
+    found = expected(order_id, send(collector, token, "/acks", asked))
     if as_json:
         print_json(found)
         return
