@@ -30,7 +30,6 @@ from otelkit.collect.batch import Received
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import Orders as Answers
-from otelkit.collect.sources import Sources
 from otelkit.collect.stores import open_store
 from shop.servers import RabbitMQ
 
@@ -76,10 +75,8 @@ def measure(
                 engine = Engine(spec.loads(SLA, "sla.yaml"), store)
                 answers = Answers(engine, store)
                 registry = CollectorRegistry()
-                exposition = Exposition(
-                    spec.loads(SLA, "sla.yaml"), engine, answers, Sources(), dict, lambda: NOW
-                )
-                registry.register(exposition)
+                sla = spec.loads(SLA, "sla.yaml")
+                registry.register(Exposition(sla, engine, answers, dict, lambda: NOW))
                 held = Held(size, orders, engine, answers, registry)
                 yield from _answers(held, first)
                 yield from _events(held, broker)

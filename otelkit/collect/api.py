@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -18,11 +16,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from otelkit.collect import answers, openapi, requests
+from otelkit.collect import answers, live, openapi, requests
 from otelkit.collect.acks import MOST
 from otelkit.collect.batch import QUARANTINED, Received
 from otelkit.collect.engine import Engine
@@ -30,11 +28,7 @@ from otelkit.collect.exposition import HTTP
 from otelkit.collect.openapi import OPEN_PATHS
 from otelkit.collect.orders import Orders
 from otelkit.collect.sources import Sources
-from otelkit.errors import StoreError
-
-STREAM_LOOK_SECONDS: Final = 1.0
-STREAM_SIGN_SECONDS: Final = 15.0
-"""A stream on which nothing happens says so, or proxies would cut it."""
+from otelkit.errors import OtelkitError, StoreError, UnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +60,7 @@ class Api:
             Route("/acks", self.acknowledge, methods=["POST"]),
             Route("/quarantine", self.quarantine),
         ]
-        guard = [Middleware(_Guard, token=self.token)] if self.token is not None else []
-        handlers: Any = {
-            HTTPException: _refusal,
-            StoreError: _store_refuses,
-            ClientDisconnect: _gone,
-        }
-        return Starlette(routes=routes, middleware=guard, exception_handlers=handlers)
+        return application(routes, self.token)
 
     # --- itself ----------------------------------------------------------------------------
 
@@ -90,11 +78,11 @@ class Api:
     def readyz(self, _request: Request) -> Response:
         """Whether it reads all of its sources."""
         answer = answers.readiness(self.sources.all())
-        return _json(answer, 200 if answer.ready else 503)
+        return json_response(answer, 200 if answer.ready else 503)
 
     def openapi(self, _request: Request) -> Response:
         """What else there is."""
-        return _json(openapi.document(guarded=self.token is not None))
+        return json_response(openapi.document(guarded=self.token is not None))
 
     # --- events ----------------------------------------------------------------------------
 
@@ -108,11 +96,11 @@ class Api:
             taken = await run_in_threadpool(self.engine.apply, batch)
         # A batch is taken whatever is in it: its sender may forget it, and must not send it again.
         refused = not is_batch and taken[0].outcome == QUARANTINED
-        return _json(answers.outcome(taken), 422 if refused else 200)
+        return json_response(answers.outcome(taken), 422 if refused else 200)
 
     def quarantine(self, request: Request) -> Response:
         """What was no event, the latest first."""
-        return _json(answers.quarantine(self.engine.quarantined(requests.limit(request))))
+        return json_response(answers.quarantine(self.engine.quarantined(requests.limit(request))))
 
     # --- orders ----------------------------------------------------------------------------
 
@@ -125,8 +113,8 @@ class Api:
         if not found:
             # With an empty list, which tells it from a server that knows no such path.
             told = f"no order {name!r} is known; no event has told of it"
-            return _json(answers.Unknown(told), 404)
-        return _json(answers.Found([answers.order(story) for story in found]))
+            return json_response(answers.Unknown(told), 404)
+        return json_response(answers.Found([answers.order(story) for story in found]))
 
     def erase(self, request: Request) -> Response:
         """Delete what is personal of the orders of that name, and why they were acknowledged."""
@@ -135,7 +123,7 @@ class Api:
         if not known:
             return self._found(name)
         self.orders.acks.add(known, now, "", now)
-        return _json(answers.Erased(self.engine.erase(name)))
+        return json_response(answers.Erased(self.engine.erase(name)))
 
     async def acknowledge(self, request: Request) -> Response:
         """Somebody knows that an order is late."""
@@ -148,39 +136,35 @@ class Api:
         known = [story.number for story in self.orders.find(asked.order, now)]
         if not self.orders.acks.add(known, asked.until.timestamp(), asked.reason, now):
             told = f"{MOST} orders are acknowledged already; see to some of them"
-            return _json(answers.Refusal(told), 409)
+            return json_response(answers.Refusal(told), 409)
         return self._found(asked.order)
 
     async def list_orders(self, request: Request) -> Response:
         """A page of orders by deadline; the same again whenever it changes, as a stream."""
         question = requests.question(request, self.engine)
         if openapi.EVENT_STREAM in request.headers.get("accept", ""):
-            self.admission.check_streams()
-            return StreamingResponse(
-                self._live(question),
-                headers={"Cache-Control": "no-store"},
-                media_type=openapi.EVENT_STREAM,
-            )
-        return _json(await run_in_threadpool(self._listed, question))
+
+            async def look() -> answers.Orders:
+                return await run_in_threadpool(self._listed, question)
+
+            return live.response(look, self.admission, self.stopping, self.clock)
+        return json_response(await run_in_threadpool(self._listed, question))
 
     def _listed(self, question: requests.Question) -> answers.Orders:
         now = self.clock()
         return answers.orders(self.orders.late(**question, now=now), now)
 
-    async def _live(self, question: requests.Question) -> AsyncIterator[bytes]:
-        """Server-sent events: ``orders`` with a page, ``error``, and comments so that it lives."""
-        told, told_at = b"", self.clock()
-        with self.admission.stream():
-            while not self.stopping():
-                try:
-                    page = await run_in_threadpool(self._listed, question)
-                    news, state = _sse("orders", page), _without_age(page)
-                except StoreError as error:
-                    news = state = _sse("error", answers.Refusal(str(error)))
-                if state != told or self.clock() - told_at >= STREAM_SIGN_SECONDS:
-                    yield news if state != told else b": nothing new\n\n"
-                    told, told_at = state, self.clock()
-                await asyncio.sleep(STREAM_LOOK_SECONDS)
+
+def application(routes: Sequence[BaseRoute], token: str | None) -> Starlette:
+    """Routes that ask for the token, and say in a sentence what they refuse."""
+    guard = [Middleware(_Guard, token=token)] if token is not None else []
+    handlers: Any = {
+        HTTPException: _refusal,
+        StoreError: _busy,
+        UnavailableError: _busy,
+        ClientDisconnect: _gone,
+    }
+    return Starlette(routes=routes, middleware=guard, exception_handlers=handlers)
 
 
 class _Guard:
@@ -205,25 +189,16 @@ class _Guard:
 # --- answers -------------------------------------------------------------------------------
 
 
-def _json(answer: object, status: int = 200) -> Response:
+def json_response(answer: object, status: int = 200) -> Response:
+    """An answer as JSON."""
     return Response(msgspec.json.encode(answer), status, media_type=openapi.JSON)
-
-
-def _sse(event: str, answer: object) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (event.encode(), msgspec.json.encode(answer))
-
-
-def _without_age(page: answers.Orders) -> bytes:
-    """A page as it is compared: what only grows older is no news."""
-    orders = [replace(order, overdue_seconds=0.0) for order in page.orders]
-    return msgspec.json.encode(replace(page, orders=orders))
 
 
 def _refusal(_request: Request, error: HTTPException) -> Response:
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
-def _store_refuses(_request: Request, error: StoreError) -> Response:
+def _busy(_request: Request, error: OtelkitError) -> Response:
     return JSONResponse({"error": str(error)}, 503, {"Retry-After": str(requests.RETRY_AFTER)})
 
 

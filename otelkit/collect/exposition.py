@@ -26,13 +26,14 @@ from otelkit.collect.batch import OUTCOMES
 from otelkit.collect.deadletters import Reading
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
-from otelkit.collect.sources import Sources
+from otelkit.collect.sources import Condition
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Clock, Sla
 
 HTTP: Final = "http"
 """The source name of events that are posted."""
-SHARD: Final = "0"
+ALONE: Final = "0"
+"""The shard of a collector that shares its orders with no other."""
 
 Family = CounterMetricFamily | GaugeMetricFamily
 Labels = tuple[str, ...]
@@ -46,19 +47,18 @@ class Exposition(Collector):
         sla: Sla,
         engine: Engine,
         orders: Orders,
-        sources: Sources,
         readings: Callable[[], Mapping[str, Reading]],
         clock: Callable[[], float],
         databases: Sequence[str] = (),
+        shard: str = ALONE,
     ) -> None:
         self._sla = sla
         self._engine = engine
         self._orders = orders
-        self._sources = sources
         self._readings = readings
         self._clock = clock
         self._event_sources = (rabbitmq.NAME, HTTP, *databases)
-        self._calendars = {name: build(calendar) for name, calendar in sla.calendars.items()}
+        self._shard = shard
 
     def describe(self) -> Iterable[Family]:
         """Nothing, so that a registry does not scrape on registration."""
@@ -80,7 +80,7 @@ class Exposition(Collector):
         possible = product(self._event_sources, OUTCOMES)
         yield self._from_tallies(names.ORDER_EVENTS, possible, tallies)
         yield from self._queues(tallies)
-        yield from self._own()
+        yield from self._ticks()
 
     # --- what the SLA file makes possible --------------------------------------------------
 
@@ -109,11 +109,7 @@ class Exposition(Collector):
     # --- families --------------------------------------------------------------------------
 
     def _family(self, metric: names.Metric, samples: Iterable[tuple[Labels, float]]) -> Family:
-        kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-        family = kind(metric.name, metric.help, labels=metric.labels)
-        for labels, value in samples:
-            family.add_metric((self._sla.system, *labels), value)
-        return family
+        return _family(self._sla.system, metric, samples)
 
     def _from_tallies(
         self, metric: names.Metric, possible: Iterable[Labels], tallies: Tallies
@@ -179,20 +175,47 @@ class Exposition(Collector):
         )
         yield self._from_tallies(names.DLQ_ARRIVALS, (), tallies)
 
-    def _own(self) -> Iterator[Family]:
-        now = self._clock()
-        yield self._family(
-            names.CALENDAR_OPEN,
-            (((name,), calendar.is_open(now)) for name, calendar in self._calendars.items()),
-        )
+    def _ticks(self) -> Iterator[Family]:
         ticked = self._engine.ticked
-        yield self._family(names.COLLECTOR_TICK, () if ticked is None else (((SHARD,), ticked),))
+        samples = () if ticked is None else (((self._shard,), ticked),)
+        yield self._family(names.COLLECTOR_TICK, samples)
         drift = self._engine.drift
         yield self._family(names.COLLECTOR_DRIFT, () if drift is None else (((), drift),))
-        conditions = self._sources.all()
-        yield self._family(
-            names.SOURCE_UP, (((name,), found.up) for name, found in conditions.items())
-        )
+
+
+class ProcessExposition(Collector):
+    """What is the process's own, however many shards it works on."""
+
+    def __init__(
+        self,
+        sla: Sla,
+        conditions: Callable[[], Mapping[str, Condition]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._sla = sla
+        self._conditions = conditions
+        self._clock = clock
+        self._calendars = {name: build(calendar) for name, calendar in sla.calendars.items()}
+
+    def describe(self) -> Iterable[Family]:
+        """Nothing, so that a registry does not scrape on registration."""
+        return ()
+
+    def collect(self) -> Iterator[Family]:
+        now = self._clock()
+        hours = (((name,), calendar.is_open(now)) for name, calendar in self._calendars.items())
+        yield _family(self._sla.system, names.CALENDAR_OPEN, hours)
+        conditions = self._conditions().items()
+        up = (((name,), found.up) for name, found in conditions)
+        yield _family(self._sla.system, names.SOURCE_UP, up)
+
+
+def _family(system: str, metric: names.Metric, samples: Iterable[tuple[Labels, float]]) -> Family:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = kind(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples:
+        family.add_metric((system, *labels), value)
+    return family
 
 
 def _buckets(

@@ -43,7 +43,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
     with closing(open_store(tmp_path / "orders.db")) as store:
         engine, sources, registry = Engine(sla, store), Sources(), CollectorRegistry()
         orders = Orders(engine, store)
-        registry.register(Exposition(sla, engine, orders, sources, dict, lambda: NOW))
+        registry.register(Exposition(sla, engine, orders, dict, lambda: NOW))
         yield Api(engine, orders, sources, registry, None, lambda: True, clock=lambda: NOW)
 
 
