@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from typing import Final
 
 from otelkit import names
-from otelkit.calendars import ALWAYS, build
 from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
 from otelkit.collect.audit import Audit
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
 from otelkit.collect.clock import Policy, State
 from otelkit.collect.ledger import DeadLetter, Rejected
+from otelkit.collect.policies import terms
 from otelkit.collect.standing import ARCHIVED, ENDED, NOWHERE
 from otelkit.collect.store import BEGINNING, Store
 from otelkit.collect.tallies import Tallies
@@ -43,8 +43,8 @@ class Engine:
         self, sla: Sla, store: Store, on_overdue: Callable[[Overdue], None] = lambda _: None
     ) -> None:
         self._on_overdue = on_overdue
-        self.policies: Final = policies(sla)
-        """The processes of the SLA file by name, with their clocks."""
+        self.terms = terms(sla)
+        """The SLA file in force."""
         self._store = store
         self._lock = threading.RLock()
         self._tallies = Tallies()
@@ -64,6 +64,11 @@ class Engine:
     def lock(self) -> threading.RLock:
         """Held by everything that reads the store or changes it."""
         return self._lock
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """The processes of the SLA file by name, with their clocks."""
+        return self.terms.policies
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -264,14 +269,3 @@ class Engine:
         """A number that was given to :meth:`apply` or :meth:`letters`."""
         with self._lock:
             return self._store.read_number(name)
-
-
-def policies(sla: Sla) -> dict[str, Policy]:
-    """The processes of an SLA file with their clocks."""
-    times = {name: build(calendar) for name, calendar in sla.calendars.items()}
-    found = {}
-    for process in sla.processes.values():
-        clocks = tuple(clock for clock in sla.clocks if clock.process.name == process.name)
-        own = {c.name: times[c.calendar.name] if c.calendar else ALWAYS for c in clocks}
-        found[process.name] = Policy(process, clocks, own)
-    return found

@@ -19,7 +19,10 @@ _PAUSED: Final = names.ORDERS_PAUSED.name
 _OVERDUE: Final = names.ORDERS_OVERDUE.name
 _AT_RISK: Final = names.ORDERS_AT_RISK.name
 _AGE: Final = names.ORDER_STAGE_AGE.name
-GAUGES: Final = frozenset((_OPEN, _PAUSED, _OVERDUE, _AT_RISK, _AGE))
+POLICY: Final = "orders by policy"
+"""Counts open orders by process and fingerprint; no metric, since the label would be one to grow.
+"""
+GAUGES: Final = frozenset((_OPEN, _PAUSED, _OVERDUE, _AT_RISK, _AGE, POLICY))
 """All that an open order counts in."""
 ENDED: Final = "ended"
 ARCHIVED: Final = "archived"
@@ -36,6 +39,7 @@ def standing(state: State | None, now: float) -> list[Key]:
     found: list[Key] = [
         (_OPEN, process, stage, tier),
         (_AGE, process, stage, tier, str(minute_of(state.since))),
+        (POLICY, process, state.policy),
     ]
     if state.paused:
         found.append((_PAUSED, process, stage, tier))

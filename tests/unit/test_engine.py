@@ -103,17 +103,7 @@ def clocks(tallies: Tallies) -> dict[Key, float]:
 
 
 def standing(tallies: Tallies) -> dict[Key, float]:
-    metrics = {
-        metric.name
-        for metric in (
-            names.ORDERS_OPEN,
-            names.ORDERS_PAUSED,
-            names.ORDERS_OVERDUE,
-            names.ORDERS_AT_RISK,
-            names.ORDER_STAGE_AGE,
-        )
-    }
-    return {key: count for key, count in tallies.items() if key[0] in metrics}
+    return {key: count for key, count in tallies.items() if key[0] in gauges.GAUGES}
 
 
 # --- one order -----------------------------------------------------------------------------
