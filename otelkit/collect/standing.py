@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal, cast
 
 from msgspec.structs import replace
 
@@ -11,6 +11,8 @@ from otelkit import names
 from otelkit.collect.clock import Run, State
 from otelkit.collect.tallies import Key
 
+Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
+"""The state of a clock."""
 AT_RISK: Final = "at_risk"
 OVERDUE: Final = "overdue"
 """What an order becomes at the instant of an alarm."""
@@ -62,6 +64,17 @@ def is_overdue(run: Run, now: float) -> bool:
 
 def is_at_risk(run: Run, now: float) -> bool:
     return run.ended is None and run.at_risk is not None and run.at_risk <= now
+
+
+def standing_of(run: Run, now: float) -> Standing:
+    """The state of a clock, in the word that is its metric label where it has one."""
+    if run.outcome:
+        return cast("Standing", run.outcome)
+    if run.deadline is None:
+        return "paused"
+    if is_overdue(run, now):
+        return OVERDUE
+    return AT_RISK if is_at_risk(run, now) else "running"
 
 
 def settle(state: State, now: float) -> tuple[State, list[Key]]:
