@@ -270,6 +270,9 @@ OUTCOME_BREACHED: Final = "breached"
 OUTCOME_CANCELLED: Final = "cancelled"
 CLOCK_OUTCOMES: Final = (OUTCOME_MET, OUTCOME_BREACHED, OUTCOME_CANCELLED)
 
+NAMED_A_STAGE: Final = 5
+"""Overdue orders that ``/metrics`` names for each objective and stage, and an alert in all."""
+
 SEVERITY_PAGE: Final = "page"
 SEVERITY_TICKET: Final = "ticket"
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from otelkit.errors import ToolError, UnavailableError
@@ -25,7 +25,8 @@ class Collector:
     """``otelkit collect`` for the shop's SLA file, looking for passed deadlines every second.
 
     ``settings`` are those of its configuration file, by name; ``config`` is the text of such a
-    file, for what has more than one value.
+    file, for what has more than one value; ``program`` is run in the place of ``otelkit``, with
+    ``env`` on top of the environment.
     """
 
     def __init__(
@@ -34,6 +35,9 @@ class Collector:
         settings: Mapping[str, str],
         config: str = "",
         pause: Pause = time.sleep,
+        *,
+        program: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
@@ -45,12 +49,13 @@ class Collector:
             "lateness": "1s",
             **settings,
         }
-        env = {f"OTELKIT_COLLECTOR_{name.upper()}": value for name, value in given.items()}
-        command = [_otelkit(), "collect", "--sla", str(SLA_FILE)]
+        told = {f"OTELKIT_COLLECTOR_{name.upper()}": value for name, value in given.items()}
+        command = [*(program or (_otelkit(),)), "collect", "--sla", str(SLA_FILE)]
         if config:
             (folder / "collector.yaml").write_text(config)
             command += ["--config", str(folder / "collector.yaml")]
-        self.process = Process("the collector", command, folder / "log", env=env, pause=pause)
+        told.update(env or {})
+        self.process = Process("the collector", command, folder / "log", env=told, pause=pause)
 
     @property
     def url(self) -> str:

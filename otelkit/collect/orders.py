@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal, cast
 
+from otelkit import names
 from otelkit.collect.acks import Acks
 from otelkit.collect.clock import Policy, Run, State
 from otelkit.collect.decode import Event
@@ -17,8 +18,6 @@ from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm, Place, Store
 Kind = Literal["overdue", "at_risk", "open"]
 Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
 OPEN: Final = "open"
-NAMED_A_STAGE: Final = 5
-"""Overdue orders that ``/metrics`` names for each objective and stage, by the contract."""
 _LOOKS: Final = 20
 """Pages of alarms that one question looks at, so that a rare partner costs no more than others."""
 
@@ -204,7 +203,7 @@ class Orders:
             coming = self._store.first_alarms(
                 OVERDUE, places, after=(now, LAST_NUMBER), until=float("inf"), limit=1
             )
-            enough = NAMED_A_STAGE + len(known)
+            enough = names.NAMED_A_STAGE + len(known)
             passed = self._store.first_alarms(
                 OVERDUE, places, after=BEGINNING, until=now, limit=enough
             )
@@ -212,7 +211,7 @@ class Orders:
             for alarm, (objective, stage, _) in passed:
                 if alarm[1] not in known:
                     longest.setdefault((objective, stage), []).append(alarm)
-            named = {where: alarms[:NAMED_A_STAGE] for where, alarms in longest.items()}
+            named = {where: alarms[: names.NAMED_A_STAGE] for where, alarms in longest.items()}
             states = self._store.get({number for every in named.values() for _, number in every})
         earliest = {place: instant for (instant, _), place in coming}
         overdue = {

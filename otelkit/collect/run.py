@@ -172,6 +172,7 @@ def _tell(sla: Sla, overdue: Overdue) -> None:
             names.ATTR_ORDER_ID: state.order_id,
             names.ATTR_ORDER_PROCESS: state.process,
             names.ATTR_ORDER_STAGE: state.stage,
+            names.ATTR_ORDER_TIER: state.tier,
             names.ATTR_OVERDUE_SECONDS: round(late, 3),
             "last_trace_id": overdue.trace_id,
         },

@@ -157,6 +157,8 @@ def _burn_description(objective: BudgetObjective, own: str) -> str:
 def _overdue(sla: Sla, clock: Clock) -> Iterator[Alert]:
     own = matchers(identity(sla, clock.name))
     late = names.ORDER_OVERDUE_DEADLINE.name + matchers({**collected(sla), "objective": clock.name})
+    # The first of the list that the collector's API gives, in its order.
+    longest = f"bottomk({names.NAMED_A_STAGE}, min by (order_id, stage) ({late}))"
     for severity, taken in _merged(sla, tuple(clock.overdue)).items():
         thresholds = [clock.overdue[one] for one in taken]
         spans = " or ".join(dict.fromkeys(slo.promql_duration(t.within) for t in thresholds))
@@ -175,7 +177,7 @@ def _overdue(sla: Sla, clock: Clock) -> Iterator[Alert]:
                 summary=f"Orders newly overdue on {clock.name}",
                 description=(
                     "{{ $value | printf \"%.0f\" }} new within " + spans + ". Longest overdue: "
-                    + listing(late, "{{ .Labels.order_id }} in {{ .Labels.stage }}") + "."
+                    + listing(longest, "{{ .Labels.order_id }} in {{ .Labels.stage }}") + "."
                 ),
             ),
             f"{clock.name}: {severity} on {said}.",

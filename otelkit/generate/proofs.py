@@ -37,6 +37,8 @@ _MINUTE: Final = timedelta(minutes=1)
 _A_LITTLE_MORE: Final = 17 / 16
 """Less than a tenth, and exact in floating point."""
 _ARRIVED: Final = "Arrived since the collector began: 7 from work (rejected)."
+_LATE: Final = ("A-1042", "A-7", "B-3", "A-1003", "A-2", "A-1")
+"""Orders by deadline, one more than an alert names."""
 _LATEST: Final = 30 * 60
 """When a message came that is younger than any that a test looks at."""
 
@@ -94,14 +96,13 @@ def _breaches_alert(sla: Sla, clock: Clock, severity: str, threshold: NewBreache
         [0.0] * few + [line] * 5 + [0.0] * (within + 5) + [over] * 5 + [0.0] * (within + 5)
     )
     own = identity(sla, clock.name) | each(clock)
-    late = {**collected(sla), "objective": clock.name, "stage": clock.starts, "order_id": "A-1042"}
     return Test(
         f"{clock.name}: {threshold.count} new breaches within {in_words(threshold.within)} lead to "
         f"a {severity}",
         (
             Series(f"{names.BAD}5m", own, bad),
             *elsewhere(f"{names.BAD}5m", own, identity(sla, clock.name), f"99x{enough + within}"),
-            Series(names.ORDER_OVERDUE_DEADLINE.name, late, f"60x{enough + within}"),
+            *_named(sla, clock, enough + within),
         ),
         (
             silent(alert, labels, few),
@@ -115,6 +116,14 @@ def _breaches_alert(sla: Sla, clock: Clock, severity: str, threshold: NewBreache
     )
 
 
+def _named(sla: Sla, clock: Clock, minutes: int) -> Iterator[Series]:
+    """Each order once, and the first of another collector too."""
+    for at, order in enumerate((*_LATE, _LATE[0])):
+        late = {**collected(sla), "objective": clock.name, "stage": clock.starts, "order_id": order}
+        labels = late | ({"instance": "b"} if at == len(_LATE) else {})
+        yield Series(names.ORDER_OVERDUE_DEADLINE.name, labels, f"{60 + at}x{minutes}")
+
+
 def _overdue_told(sla: Sla, clock: Clock, breaches: float, minute: int) -> tuple[ExpectAlert, ...]:
     """All that so many breaches lead to, and what it says; not where one alert says two things."""
     thresholds = _thresholds(sla, clock)
@@ -126,8 +135,9 @@ def _overdue_told(sla: Sla, clock: Clock, breaches: float, minute: int) -> tuple
         if breaches > threshold.count - 0.5:
             said = Said(
                 f"Orders newly overdue on {clock.name}",
-                f"{breaches:.0f} new within {in_words(threshold.within)}. Longest overdue: A-1042 "
-                f"in {clock.starts}.",
+                f"{breaches:.0f} new within {in_words(threshold.within)}. Longest overdue: "
+                + ", ".join(f"{order} in {clock.starts}" for order in _LATE[:-1])
+                + ".",
                 names.DASHBOARD_FLOW,
                 f"&var-process={clock.process.name}",
             )

@@ -25,7 +25,7 @@ from otelkit.collect.api import Api
 from otelkit.collect.batch import Received
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
-from otelkit.collect.orders import NAMED_A_STAGE, Orders
+from otelkit.collect.orders import Orders
 from otelkit.collect.sources import Sources
 from otelkit.collect.stores import open_store
 from shop.services import SLA_FILE, Collector
@@ -100,7 +100,7 @@ def test_the_orders_that_an_alert_names_are_the_first_of_the_list(api: Api) -> N
         }  # fmt: skip
         for (objective, stage), orders in named.items():
             query = f"objective={objective}&stage={stage}&acknowledged=false"
-            listed = ids(client, f"state=overdue&{query}&limit={NAMED_A_STAGE}")
+            listed = ids(client, f"state=overdue&{query}&limit={names.NAMED_A_STAGE}")
             assert orders == listed
             assert acknowledged not in orders
     named_then = {order for _, _, order in api.orders.deadlines(NOW + 61).overdue}

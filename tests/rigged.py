@@ -1,0 +1,137 @@
+"""The command line, with its clock or its end in the hands of a test.
+
+::
+
+    python tests/rigged.py collect ...
+
+``RIGGED_CLOCK`` names a file: ``-3600`` in it sets the clock back an hour, ``=1800000000`` stops it
+there. ``RIGGED_END`` names a point, after which passage of it the process kills itself, and a file
+to which it adds the point's name before that.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+LAUNCHER: Final = (sys.executable, str(Path(__file__)))
+BEFORE_COMMIT: Final = "before the commit of a batch"
+AFTER_COMMIT: Final = "after the commit of a batch"
+BEFORE_ACK: Final = "before its acknowledgement"
+MID_TICK: Final = "amid a tick"
+ANYWHERE: Final = "anywhere"
+"""Some milliseconds after the first commit."""
+POINTS: Final = (BEFORE_COMMIT, AFTER_COMMIT, BEFORE_ACK, MID_TICK, ANYWHERE)
+
+
+def main() -> None:
+    if path := os.environ.get("RIGGED_CLOCK"):
+        _rig_clock(Path(path))
+    if told := os.environ.get("RIGGED_END"):
+        point, passage, record = told.split(",")
+        _rig_end(_End(point, int(passage), Path(record)))
+    from otelkit.cli import app
+
+    app()
+
+
+# --- the clock -----------------------------------------------------------------------------
+
+
+def _rig_clock(file: Path) -> None:
+    real = time.time
+
+    def rigged() -> float:
+        told = file.read_text()
+        return float(told[1:]) if told.startswith("=") else real() + float(told)
+
+    time.time = rigged
+
+
+# --- the end -------------------------------------------------------------------------------
+
+
+class _End:
+    """Of this process: at the n-th passage of a point."""
+
+    def __init__(self, point: str, passage: int, record: Path) -> None:
+        self.point = point
+        self._left = passage
+        self._record = record
+
+    def passing(self, point: str) -> None:
+        if point != self.point:
+            return
+        self._left -= 1
+        if self._left == 0:
+            self.come()
+
+    def come(self) -> None:
+        """Told on disk first, so that what is counted has happened."""
+        with self._record.open("a") as record:
+            record.write(f"{self.point}\n")
+            record.flush()
+            os.fsync(record.fileno())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _rig_end(end: _End) -> None:
+    from pika.adapters.blocking_connection import BlockingChannel
+
+    from otelkit.collect import engine
+    from otelkit.collect.engine import Engine
+    from otelkit.collect.store import Store
+
+    engine.TICK_CHUNK = 20  # type: ignore[misc] # so that a tick has a middle
+    within = [""]
+    """What the transaction at work is for; only one is at a time."""
+
+    def during(what: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def method(self: Engine, *given: Any) -> Any:
+            with self.lock:
+                within[0] = what
+                try:
+                    return original(self, *given)
+                finally:
+                    within[0] = ""
+
+        return method
+
+    original = Store.transaction
+
+    @contextmanager
+    def transaction(self: Store) -> Iterator[None]:
+        with original(self):
+            yield
+            if within[0] == "batch":
+                end.passing(BEFORE_COMMIT)
+            if within[0] == "tick":
+                end.passing(MID_TICK)
+        if within[0] == "batch":
+            end.passing(AFTER_COMMIT)
+            if end.point == ANYWHERE:
+                end.point = "on its way"
+                threading.Timer(random.uniform(0, 0.3), end.come).start()
+
+    acknowledge = BlockingChannel.basic_ack
+
+    def basic_ack(self: BlockingChannel, *given: Any, **more: Any) -> None:
+        end.passing(BEFORE_ACK)
+        acknowledge(self, *given, **more)
+
+    Store.transaction = transaction  # type: ignore[method-assign]
+    Engine.apply = during("batch", Engine.apply)  # type: ignore[method-assign]
+    Engine._advance = during("tick", Engine._advance)  # type: ignore[method-assign]
+    BlockingChannel.basic_ack = basic_ack
+
+
+if __name__ == "__main__":
+    main()
