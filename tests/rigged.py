@@ -95,11 +95,11 @@ def _rig_end(end: _End) -> None:
     """What the transaction at work is for; only one is at a time."""
 
     def during(what: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def method(self: Engine, *given: Any) -> Any:
+        def method(self: Engine, *given: Any, **more: Any) -> Any:
             with self.lock:
                 within[0] = what
                 try:
-                    return original(self, *given)
+                    return original(self, *given, **more)
                 finally:
                     within[0] = ""
 
@@ -129,7 +129,7 @@ def _rig_end(end: _End) -> None:
 
     Store.transaction = transaction  # type: ignore[method-assign]
     Engine.apply = during("batch", Engine.apply)  # type: ignore[method-assign]
-    Engine._advance = during("tick", Engine._advance)  # type: ignore[method-assign]
+    Engine.tick = during("tick", Engine.tick)  # type: ignore[method-assign]
     BlockingChannel.basic_ack = basic_ack
 
 
