@@ -15,7 +15,8 @@ from bench.orders import NOW, SLA, Orders
 from otelkit import spec
 from otelkit.collect.clock import Policy, mark_of, replay
 from otelkit.collect.decode import Event
-from otelkit.collect.engine import Engine, policies
+from otelkit.collect.engine import Engine
+from otelkit.collect.policies import terms
 from otelkit.collect.standing import settle, standing
 from otelkit.collect.store import Change, Store
 from otelkit.collect.stores import open_store
@@ -27,7 +28,7 @@ CHUNK: Final = 20_000
 
 def fill(place: Path | str, orders: Orders) -> None:
     """Write the open orders as they stand at ``NOW``."""
-    (policy,) = policies(spec.loads(SLA, "sla.yaml")).values()
+    (policy,) = terms(spec.loads(SLA, "sla.yaml")).policies.values()
     stories = orders.filled()
     with closing(open_store(place)) as store:
         done = 0

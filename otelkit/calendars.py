@@ -8,6 +8,7 @@ seconds as floats.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -214,6 +215,11 @@ def _instant(day: date, minutes: int, zone: ZoneInfo) -> float:
         day, minutes = day + _DAY, 0
     local = datetime(day.year, day.month, day.day, minutes // 60, minutes % 60, tzinfo=zone)
     return local.timestamp()
+
+
+def holidays_of(place: str, years: Iterable[int]) -> list[date]:
+    """The holidays of a country or a part of it in these years, in order."""
+    return [day for year in years for day in sorted(_holidays(place, year))]
 
 
 @cache

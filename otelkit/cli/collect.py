@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,6 +23,8 @@ EXAMPLE: Final = (
 )
 
 _FLUSH_SECONDS: Final = 3.0
+
+log = logging.getLogger("otelkit")
 
 
 def collect(
@@ -66,18 +69,20 @@ def _logging_as_services_do() -> Iterator[None]:
     """JSON lines, and records over OTLP where the environment names an endpoint."""
     from otelkit.instrument import logs, records
     from otelkit.instrument.redact import Unredacted
-    from otelkit.instrument.settings import Settings
+    from otelkit.instrument.settings import Settings, from_environment
 
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     reader = records.Reader(Unredacted())  # its lines name orders, and hold nobody's secrets
     root.addHandler(logs.json_handler(names.COLLECTOR_SERVICE, reader))
-    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    if not endpoint:
+    found, problems = from_environment(Settings(service=names.COLLECTOR_SERVICE), os.environ)
+    for problem in problems:
+        log.error("%s", problem)
+    if found.logs_endpoint is None:
         yield
         return
-    settings = Settings(service=names.COLLECTOR_SERVICE)
-    queue = logs.queue(endpoint, settings, lambda _signal, _reason, count: count)
+    settings = replace(found, service=names.COLLECTOR_SERVICE)  # dashboards ask for it by name
+    queue = logs.queue(found.logs_endpoint, settings, lambda _signal, _reason, count: count)
     root.addHandler(logs.OtlpHandler(reader, queue))
     try:
         yield

@@ -13,6 +13,7 @@ from otelkit import names
 from otelkit.collect.clock import REMEMBERED, Policy, Run, State, advance, is_newer, mark_of, replay
 from otelkit.collect.decode import Event, decode
 from otelkit.collect.ledger import Rejected
+from otelkit.collect.revision import Revision
 from otelkit.collect.standing import carry_over, is_overdue, settle, standing
 from otelkit.collect.store import Change, OrderKey, Store
 from otelkit.collect.tallies import Tallies
@@ -73,6 +74,8 @@ class Batch:
         """Clocks that became overdue, once :meth:`flush` is done."""
         self.heard: float | None = None
         """The time of the newest event."""
+        self.until = watermark
+        """The time that has come at the end."""
         self._policies = policies
         self._store = store
         self._watermark = watermark
@@ -163,16 +166,26 @@ class Batch:
         for number, state in self._store.get(numbers).items():
             self._orders[state.process, state.order_id] = _Order(number, state, state)
 
+    # --- another SLA file ------------------------------------------------------------------
+
+    def revise(self, revisions: Iterable[Revision]) -> None:
+        """Let orders stand as they are revised."""
+        for number, old, new, _ in revisions:
+            if new is not None:
+                carried, gone = carry_over(old, new)
+                self.changes.change(gone)
+                self._orders[old.process, old.order_id] = _Order(number, old, carried)
+
     # --- at the end ------------------------------------------------------------------------
 
-    def flush(self, now: float) -> None:
-        """Write the orders as they stand when time has come to ``now``.
+    def flush(self) -> None:
+        """Write the orders as they stand when time has come to :attr:`until`.
 
         Only here are outcomes counted: what looks overdue after one event of a batch may be met
         by the next.
         """
         settled = [
-            self._settle(order, order.state, now)
+            self._settle(order, order.state, self.until)
             for order in self._orders.values()
             if order.state is not None
         ]

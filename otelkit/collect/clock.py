@@ -54,7 +54,8 @@ class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An order. ``stage`` is where it stands, or stood when it was paused or ended.
 
     ``at`` is the time of its newest event, ``versions`` the newest version by source, ``log`` the
-    last entry of its timeline, ``seen`` the marks of its last events.
+    last entry of its timeline, ``seen`` the marks of its last events. ``policy`` is the fingerprint
+    of the one policy that all its clocks follow, empty where they follow more than one.
     """
 
     process: str
@@ -72,18 +73,24 @@ class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
     aliases: dict[str, str] = {}
     seen: tuple[int, ...] = ()
     log: int = 0
+    policy: str = ""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A process with its clocks and the business time of each."""
+    """A process with its clocks and the business time of each.
+
+    Policies with the same ``fingerprint`` give every order the same clocks.
+    """
 
     process: Process
     clocks: tuple[Clock, ...]
     times: Mapping[str, BusinessTime]
+    fingerprint: str = ""
 
     @cached_property
-    def _statuses(self) -> frozenset[str]:
+    def statuses(self) -> frozenset[str]:
+        """Every status that an event may carry."""
         return frozenset(self.process.statuses)
 
     def check(self, event: Event) -> None:
@@ -92,7 +99,7 @@ class Policy:
         An unknown tier is refused rather than taken for the default one: its orders would get a
         deadline that nobody agreed on.
         """
-        if event.status not in self._statuses:
+        if event.status not in self.statuses:
             raise EventError(
                 f"process {self.process.name!r} has no status {event.status!r}; "
                 "add it to the SLA file or send another"
@@ -144,11 +151,15 @@ def replay(policy: Policy, events: Iterable[Event]) -> State:
 
 
 def advance(policy: Policy, state: State | None, event: Event) -> State:
-    """The state after an event that comes after all others. Counts nothing."""
+    """The state after an event that comes after all others. Counts nothing.
+
+    A status that has left the SLA file moves the order no more.
+    """
     before = state if state is not None else _new(policy, event)
+    is_known = event.status in policy.statuses
     known = replace(
         before,
-        status=event.status,
+        status=event.status if is_known else before.status,
         tier=event.tier or before.tier,
         partner=event.partner or before.partner,
         at=event.at,
@@ -156,7 +167,10 @@ def advance(policy: Policy, state: State | None, event: Event) -> State:
         versions=_versions(before, event),
         # An objective that has left the SLA file takes its clocks along.
         runs=tuple(run for run in before.runs if run.objective in policy.times),
+        policy=policy.fingerprint if before.policy == policy.fingerprint else "",
     )
+    if not is_known:
+        return known
     process = policy.process
     if event.status in process.paused:
         return _pause(policy, known)
@@ -175,9 +189,11 @@ def _new(policy: Policy, event: Event) -> State:
     stage = policy.process.stages[0]
     order = State(
         event.process, event.order_id, stage, stage, event.at, tier, event.partner, event.at,
-        open=True, paused=False,
+        open=True, paused=False, policy=policy.fingerprint,
     )  # fmt: skip
-    waits = event.status in (*policy.process.paused, *policy.process.reset)
+    process = policy.process
+    waits = event.status in (*process.paused, *process.reset)
+    waits = waits or event.status not in policy.statuses
     return _enter(policy, order, is_new=True) if waits else order
 
 

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from typing import Final
 
 from otelkit import names
-from otelkit.calendars import ALWAYS, build
 from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
 from otelkit.collect.audit import Audit
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
 from otelkit.collect.clock import Policy, State
 from otelkit.collect.ledger import DeadLetter, Rejected
+from otelkit.collect.policies import terms
 from otelkit.collect.standing import ARCHIVED, ENDED, NOWHERE
 from otelkit.collect.store import BEGINNING, Store
 from otelkit.collect.tallies import Tallies
@@ -43,8 +43,8 @@ class Engine:
         self, sla: Sla, store: Store, on_overdue: Callable[[Overdue], None] = lambda _: None
     ) -> None:
         self._on_overdue = on_overdue
-        self.policies: Final = policies(sla)
-        """The processes of the SLA file by name, with their clocks."""
+        self.terms = terms(sla)
+        """The SLA file in force."""
         self._store = store
         self._lock = threading.RLock()
         self._tallies = Tallies()
@@ -64,6 +64,11 @@ class Engine:
     def lock(self) -> threading.RLock:
         """Held by everything that reads the store or changes it."""
         return self._lock
+
+    @property
+    def policies(self) -> Mapping[str, Policy]:
+        """The processes of the SLA file by name, with their clocks."""
+        return self.terms.policies
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -110,18 +115,26 @@ class Engine:
 
         Returns what became of each event once all of it is committed.
         """
+        with self.work() as work:
+            taken = work.take(batch)
+            for name, value in (numbers or {}).items():
+                self._store.write_number(name, value)
+        self.heard = work.heard or self.heard
+        return taken
+
+    @contextmanager
+    def work(self) -> Iterator[Batch]:
+        """A batch in a transaction: written at its end, then remembered and told of."""
         with self._lock:
             with self._transaction():
                 work = Batch(self.policies, self._store, self._watermark, self._audit.upto)
-                taken = work.take(batch)
-                work.flush(self._watermark)
-                for name, value in (numbers or {}).items():
-                    self._store.write_number(name, value)
+                yield work
+                work.flush()
+            self._watermark = work.until
             self._remember(work.changes)
             self._audit.found.merge(work.recounted)
-            self.heard = work.heard or self.heard
-        self._tell(work)
-        return taken
+        for overdue in work.overdue:
+            self._on_overdue(overdue)
 
     def tick(self, now: float, *, lateness: float = 0.0) -> None:
         """Let time come to ``now - lateness``, and count what became overdue, once each.
@@ -130,26 +143,11 @@ class Engine:
         them. An earlier ``now`` than before counts nothing.
         """
         while self._watermark < now - lateness:
-            with self._lock:
-                work = self._advance(now - lateness)
-            self._tell(work)
+            with self.work() as work:
+                work.until, due = self._store.due(self._watermark, now - lateness, TICK_CHUNK)
+                work.age(due)
+                self._store.write_number(_LAST_TICK, work.until)
         self.ticked = now
-
-    def _advance(self, now: float) -> Batch:
-        with self._transaction():
-            work = Batch(self.policies, self._store, self._watermark, self._audit.upto)
-            until, due = self._store.due(self._watermark, now, TICK_CHUNK)
-            work.age(due)
-            work.flush(until)
-            self._store.write_number(_LAST_TICK, until)
-        self._remember(work.changes)
-        self._audit.found.merge(work.recounted)
-        self._watermark = until
-        return work
-
-    def _tell(self, work: Batch) -> None:
-        for overdue in work.overdue:
-            self._on_overdue(overdue)
 
     def reconcile(self) -> None:
         """Count some orders anew; after the last, mend what is counted of them."""
@@ -264,14 +262,3 @@ class Engine:
         """A number that was given to :meth:`apply` or :meth:`letters`."""
         with self._lock:
             return self._store.read_number(name)
-
-
-def policies(sla: Sla) -> dict[str, Policy]:
-    """The processes of an SLA file with their clocks."""
-    times = {name: build(calendar) for name, calendar in sla.calendars.items()}
-    found = {}
-    for process in sla.processes.values():
-        clocks = tuple(clock for clock in sla.clocks if clock.process.name == process.name)
-        own = {c.name: times[c.calendar.name] if c.calendar else ALWAYS for c in clocks}
-        found[process.name] = Policy(process, clocks, own)
-    return found

@@ -10,11 +10,14 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from otelkit import names
 from otelkit.collect import schema
 from otelkit.collect.clock import REMEMBERED, State, mark_of
 from otelkit.collect.database import Database
 from otelkit.collect.decode import Event
+from otelkit.collect.standing import POLICY
 from otelkit.collect.store import Change, Store
+from otelkit.collect.tallies import Tallies
 from otelkit.errors import StoreError
 
 log = logging.getLogger(__name__)
@@ -49,13 +52,14 @@ def _from_1(db: Database) -> None:
     db.run("DROP INDEX letters_by_queue")
     for table in (*tables, "alarms", "aliases"):
         db.run(f"ALTER TABLE {table} RENAME TO old_{table}")
-    db.define(schema.TABLES, 2)
+    db.define(schema.TABLES, schema.VERSION)
     for table in ("numbers", "quarantine", "letters"):
         db.run(f"INSERT INTO {table} SELECT * FROM old_{table}")  # noqa: S608
     store = Store(db)
     for orders in _orders_of_1(db):
         store.put(orders)
     store.add({tuple(json.loads(k)): n for k, n in db.rows("SELECT key, value FROM old_tallies")})
+    _count_policies(store)
     store.keep_words()
     for table in (*tables, "alarms", "aliases"):
         db.run(f"DROP TABLE old_{table}")
@@ -85,5 +89,20 @@ def _order_of_1(db: Database, state: State) -> Change:
     return Change(None, None, replace(state, seen=seen, log=0), events)
 
 
-_FORWARD: Final[Mapping[int, Callable[[Database], None]]] = {1: _from_1}
-"""By the version that they start from."""
+def _from_2(db: Database) -> None:
+    """Orders bear the fingerprint of their policy; those of before are known to have none."""
+    db.define(schema.SINCE_3, schema.VERSION)
+    _count_policies(Store(db))
+
+
+def _count_policies(store: Store) -> None:
+    """Of open orders, none of which has a policy yet, by what is counted of them."""
+    counted = Tallies()
+    for (metric, process, *_), count in store.tallies().items():
+        if metric == names.ORDERS_OPEN.name:
+            counted.change([(POLICY, process, "")], count)
+    store.add(counted)
+
+
+_FORWARD: Final[Mapping[int, Callable[[Database], None]]] = {1: _from_1, 2: _from_2}
+"""By the version that they start from, each to the present one."""

@@ -1,7 +1,8 @@
 """Orders and events as bytes: what the SLA file bounds stands as a number of the dictionary.
 
 An order of two clocks and two events so takes about a third of what its text would. The forms
-are arrays, read by position: a new field goes to the end, with a new version of the schema.
+are arrays, read by position: a new field goes to the end, with a new version of the schema. Orders
+of version 2 have no policy, until they are written again.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def pack(state: State, words: Words) -> bytes:
             words[state.process], state.order_id, words[state.status], words[state.stage],
             state.since, words[state.tier], state.partner, state.at, state.open, state.paused,
             [_pack_run(run, words) for run in state.runs],
-            state.versions, state.aliases, state.seen, state.log,
+            state.versions, state.aliases, state.seen, state.log, words[state.policy],
         )
     )  # fmt: skip
 
@@ -60,12 +61,12 @@ def unpack(packed: bytes, words: Words) -> State:
     text = words.texts
     (
         process, order_id, status, stage, since, tier, partner, at, is_open, paused, runs,
-        versions, aliases, seen, log,
+        versions, aliases, seen, log, *policy,
     ) = _decode(packed)  # fmt: skip
     return State(
         text[process], order_id, text[status], text[stage], since, text[tier], partner, at,
         is_open, paused, tuple([_unpack_run(run, text) for run in runs]),
-        versions, aliases, tuple(seen), log,
+        versions, aliases, tuple(seen), log, text[policy[0]] if policy else "",
     )  # fmt: skip
 
 

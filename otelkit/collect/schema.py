@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the tables, and of what :mod:`.packing` puts into them."""
 
-TABLES: Final = """
+OF_2: Final = """
 CREATE TABLE words (num BIGINT PRIMARY KEY, word TEXT NOT NULL);
 CREATE TABLE orders (num BIGINT PRIMARY KEY, state BYTEA NOT NULL);
 CREATE TABLE names (hash BIGINT NOT NULL, num BIGINT NOT NULL, PRIMARY KEY (hash, num));
@@ -32,16 +32,33 @@ CREATE TABLE acks (
 );
 CREATE INDEX letters_by_queue ON letters (queue, num);
 """
-"""As PostgreSQL is told; see :func:`for_sqlite`."""
+"""Those of version 2, as PostgreSQL is told; see :func:`for_sqlite`."""
 
-_NO_ROWID: Final = ("names", "alarms", "tallies", "numbers")
+SINCE_3: Final = """
+CREATE TABLE policies (
+    fingerprint TEXT PRIMARY KEY, process TEXT NOT NULL, terms TEXT NOT NULL,
+    first DOUBLE PRECISION NOT NULL
+);
+CREATE TABLE applied (
+    num BIGINT PRIMARY KEY, sla TEXT NOT NULL, instead TEXT NOT NULL, at DOUBLE PRECISION NOT NULL
+);
+CREATE TABLE percentiles (
+    objective TEXT NOT NULL, tier TEXT NOT NULL, share DOUBLE PRECISION NOT NULL,
+    since DOUBLE PRECISION NOT NULL, seconds DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (objective, tier, share, since)
+);
+"""
+"""Policies that orders follow, SLA files that were applied, and what clocks have learned."""
+TABLES: Final = OF_2 + SINCE_3
+
+_NO_ROWID: Final = ("names", "alarms", "tallies", "numbers", "percentiles")
 
 
 def for_sqlite(tables: str) -> list[str]:
     """The statements in SQLite's words: numbers are row ids, other keys the table itself."""
     found = []
     for statement in tables.strip().removesuffix(";").split(";\n"):
-        told = statement.replace("num BIGINT PRIMARY KEY", "num INTEGER PRIMARY KEY")
+        told = statement.strip().replace("num BIGINT PRIMARY KEY", "num INTEGER PRIMARY KEY")
         told = told.replace("entry BIGINT PRIMARY KEY", "entry INTEGER PRIMARY KEY")
         told = told.replace("DOUBLE PRECISION", "REAL").replace("BYTEA", "BLOB")
         if told.startswith(tuple(f"CREATE TABLE {name} " for name in _NO_ROWID)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal, cast
 
 from msgspec.structs import replace
 
@@ -11,6 +11,8 @@ from otelkit import names
 from otelkit.collect.clock import Run, State
 from otelkit.collect.tallies import Key
 
+Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
+"""The state of a clock."""
 AT_RISK: Final = "at_risk"
 OVERDUE: Final = "overdue"
 """What an order becomes at the instant of an alarm."""
@@ -19,7 +21,10 @@ _PAUSED: Final = names.ORDERS_PAUSED.name
 _OVERDUE: Final = names.ORDERS_OVERDUE.name
 _AT_RISK: Final = names.ORDERS_AT_RISK.name
 _AGE: Final = names.ORDER_STAGE_AGE.name
-GAUGES: Final = frozenset((_OPEN, _PAUSED, _OVERDUE, _AT_RISK, _AGE))
+POLICY: Final = "orders by policy"
+"""Counts open orders by process and fingerprint; no metric, since the label would be one to grow.
+"""
+GAUGES: Final = frozenset((_OPEN, _PAUSED, _OVERDUE, _AT_RISK, _AGE, POLICY))
 """All that an open order counts in."""
 ENDED: Final = "ended"
 ARCHIVED: Final = "archived"
@@ -36,6 +41,7 @@ def standing(state: State | None, now: float) -> list[Key]:
     found: list[Key] = [
         (_OPEN, process, stage, tier),
         (_AGE, process, stage, tier, str(minute_of(state.since))),
+        (POLICY, process, state.policy),
     ]
     if state.paused:
         found.append((_PAUSED, process, stage, tier))
@@ -58,6 +64,17 @@ def is_overdue(run: Run, now: float) -> bool:
 
 def is_at_risk(run: Run, now: float) -> bool:
     return run.ended is None and run.at_risk is not None and run.at_risk <= now
+
+
+def standing_of(run: Run, now: float) -> Standing:
+    """The state of a clock, in the word that is its metric label where it has one."""
+    if run.outcome:
+        return cast("Standing", run.outcome)
+    if run.deadline is None:
+        return "paused"
+    if is_overdue(run, now):
+        return OVERDUE
+    return AT_RISK if is_at_risk(run, now) else "running"
 
 
 def settle(state: State, now: float) -> tuple[State, list[Key]]:

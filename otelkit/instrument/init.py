@@ -33,6 +33,8 @@ def init(
     metrics_port: int | None = None,
     metrics_host: str = "127.0.0.1",
     endpoint: str | None = None,
+    traces_endpoint: str | None = None,
+    logs_endpoint: str | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float = DEFAULT_TIMEOUT,
     resource: Mapping[str, str] | None = None,
@@ -55,6 +57,10 @@ def init(
     :param endpoint: OTLP over HTTP for spans and logs (``OTEL_EXPORTER_OTLP_ENDPOINT``), with
         ``headers`` (``OTEL_EXPORTER_OTLP_HEADERS``) and at most ``timeout`` seconds for one export
         (``OTEL_EXPORTER_OTLP_TIMEOUT``).
+    :param traces_endpoint: another one for spans, its path included, such as a Tempo's
+        ``http://tempo:4318/v1/traces`` (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT``); likewise
+        ``logs_endpoint`` for logs, such as a Loki's ``http://loki:3100/otlp/v1/logs``
+        (``OTEL_EXPORTER_OTLP_LOGS_ENDPOINT``).
     :param resource: attributes of the process on all that it emits (``OTEL_RESOURCE_ATTRIBUTES``).
     :param propagate_to: hosts that hear of the order in hand when ``requests`` or ``httpx`` asks
         them something; ``*.example.com`` are all below one. The trace goes to every host.
@@ -86,6 +92,8 @@ def init(
             metrics_port=metrics_port,
             metrics_host=metrics_host,
             endpoint=endpoint,
+            traces_endpoint=traces_endpoint,
+            logs_endpoint=logs_endpoint,
             headers=headers or {},
             timeout=timeout,
             resource=resource or {},

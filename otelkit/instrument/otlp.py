@@ -21,18 +21,16 @@ _MAY_PASS: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
 def spans(endpoint: str, headers: Mapping[str, str]) -> Send[ReadableSpan]:
-    """Sends batches of spans to an endpoint."""
+    """Sends batches of spans to an address, path included."""
     session = _Session(endpoint)
-    address = f"{endpoint.rstrip('/')}/v1/traces"
-    exporter = trace_exporter.OTLPSpanExporter(address, headers=dict(headers), session=session)
+    exporter = trace_exporter.OTLPSpanExporter(endpoint, headers=dict(headers), session=session)
     return _sender(session, exporter.export, trace_exporter.__name__)
 
 
 def records(endpoint: str, headers: Mapping[str, str]) -> Send[ReadableLogRecord]:
-    """Sends batches of log records to an endpoint."""
+    """Sends batches of log records to an address, path included."""
     session = _Session(endpoint)
-    address = f"{endpoint.rstrip('/')}/v1/logs"
-    exporter = _log_exporter.OTLPLogExporter(address, headers=dict(headers), session=session)
+    exporter = _log_exporter.OTLPLogExporter(endpoint, headers=dict(headers), session=session)
     return _sender(session, exporter.export, _log_exporter.__name__)
 
 

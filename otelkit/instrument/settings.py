@@ -39,6 +39,10 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     endpoint: str | None = None
     """OTLP over HTTP, for spans and logs; without the path ``/v1/traces``."""
+    traces_endpoint: str | None = None
+    """For spans alone, with its path: a Tempo that is none for logs."""
+    logs_endpoint: str | None = None
+    """For logs alone, with its path, such as a Loki's ``/otlp/v1/logs``."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with each export, for an endpoint that asks who we are."""
     timeout: float = DEFAULT_TIMEOUT
@@ -88,7 +92,16 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
         events = check("events", _events_address, given.events) or NOWHERE
     else:
         events = None
-    endpoint = check("endpoint", _http_address, given.endpoint)
+    endpoint = read(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        _http_address,
+        check("endpoint", _http_address, given.endpoint),
+    )
+
+    def of_signal(name: str, signal: str, argument: str, given: str | None) -> str | None:
+        own = read(name, _http_address, check(argument, _http_address, given))
+        return own or (endpoint and f"{endpoint.rstrip('/')}/v1/{signal}")
+
     loki = check("loki", _http_address, given.loki)
     redact = given.redact
     if redact is not None:
@@ -103,7 +116,13 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
         events_token=read("OTELKIT_EVENTS_TOKEN", str, given.events_token),
         metrics_port=read("OTELKIT_METRICS_PORT", _port, given.metrics_port),
         metrics_host=read("OTELKIT_METRICS_HOST", str, given.metrics_host),
-        endpoint=read("OTEL_EXPORTER_OTLP_ENDPOINT", _http_address, endpoint),
+        endpoint=endpoint,
+        traces_endpoint=of_signal(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "traces", "traces_endpoint", given.traces_endpoint
+        ),
+        logs_endpoint=of_signal(
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "logs", "logs_endpoint", given.logs_endpoint
+        ),
         headers={**given.headers, **read("OTEL_EXPORTER_OTLP_HEADERS", _pairs, {})},
         timeout=read("OTEL_EXPORTER_OTLP_TIMEOUT", _seconds, given.timeout),
         resource={**given.resource, **read("OTEL_RESOURCE_ATTRIBUTES", _pairs, {})},

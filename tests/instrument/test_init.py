@@ -127,6 +127,20 @@ def test_the_standard_variables_say_who_we_are_to_the_endpoint_and_on_each_span(
     assert otlp.headers[0]["x-token"] == "t"
 
 
+def test_spans_and_logs_may_go_to_endpoints_of_their_own(
+    init: Init, otlp: OtlpEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", f"{otlp.url}/v1/logs")
+    with OtlpEndpoint() as tempo:
+        telemetry = init(endpoint="http://127.0.0.1:9", traces_endpoint=f"{tempo.url}/v1/traces")
+        work()
+        logging.getLogger("shop").warning("submitted")
+        assert telemetry.shutdown()
+    assert [span.name for _, span in tempo.spans] == ["work"]
+    assert [record.body.string_value for _, record in otlp.logs] == ["submitted"]
+    assert (tempo.logs, otlp.spans) == ([], [])
+
+
 def test_the_environment_overrides_the_arguments(
     init: Init, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -154,6 +168,7 @@ def test_the_environment_overrides_the_arguments(
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "write seconds above 0, not 'soon'"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "otelkit speaks http/protobuf"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318", "such as http://host (http, https)"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "loki:3100", "such as http://host (http, https)"),
     ],
 )
 def test_a_wrong_variable_is_named_in_a_sentence_and_the_argument_holds(
@@ -305,6 +320,8 @@ def test_init_settings_are_all_documented_and_have_their_variable() -> None:
     environment = {
         "OTEL_SERVICE_NAME": "crm",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://tempo",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://tempo/v1/traces",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://loki/otlp/v1/logs",
         "OTEL_EXPORTER_OTLP_HEADERS": "a=1",
         "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
         "OTEL_RESOURCE_ATTRIBUTES": "a=1",

@@ -8,14 +8,14 @@ from pathlib import Path
 from otelkit import spec
 from otelkit.collect.clock import Policy, Run, State, replay
 from otelkit.collect.decode import Event
-from otelkit.collect.engine import policies
+from otelkit.collect.policies import terms
 
 SLA = (Path(__file__).parent / "data" / "clocks.yaml").read_text()
 START = 1_800_000_000.0
 
 
 def policy(text: str = SLA) -> Policy:
-    return policies(spec.loads(text, "sla.yaml"))["order"]
+    return terms(spec.loads(text, "sla.yaml")).policies["order"]
 
 
 def event(at: float, status: str, *, tier: str | None = None, partner: str | None = None) -> Event:
