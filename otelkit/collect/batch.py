@@ -10,11 +10,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from otelkit import names
-from otelkit.collect.clock import REMEMBERED, Policy, Run, State, advance, is_newer, mark_of, replay
+from otelkit.collect.clock import Policy, Run, State, advance, is_newer, mark_of, remember, replay
 from otelkit.collect.decode import Event, decode
 from otelkit.collect.ledger import Rejected
+from otelkit.collect.recent import OrderKey
+from otelkit.collect.revision import Revision
 from otelkit.collect.standing import carry_over, is_overdue, settle, standing
-from otelkit.collect.store import Change, OrderKey, Store
+from otelkit.collect.store import Change, Store
 from otelkit.collect.tallies import Tallies
 from otelkit.errors import EventError
 
@@ -73,6 +75,8 @@ class Batch:
         """Clocks that became overdue, once :meth:`flush` is done."""
         self.heard: float | None = None
         """The time of the newest event."""
+        self.until = watermark
+        """The time that has come at the end."""
         self._policies = policies
         self._store = store
         self._watermark = watermark
@@ -163,16 +167,26 @@ class Batch:
         for number, state in self._store.get(numbers).items():
             self._orders[state.process, state.order_id] = _Order(number, state, state)
 
+    # --- another SLA file ------------------------------------------------------------------
+
+    def revise(self, revisions: Iterable[Revision]) -> None:
+        """Let orders stand as they are revised."""
+        for number, old, new, _ in revisions:
+            if new is not None:
+                carried, gone = carry_over(old, new)
+                self.changes.change(gone)
+                self._orders[old.process, old.order_id] = _Order(number, old, carried)
+
     # --- at the end ------------------------------------------------------------------------
 
-    def flush(self, now: float) -> None:
-        """Write the orders as they stand when time has come to ``now``.
+    def flush(self) -> None:
+        """Write the orders as they stand when time has come to :attr:`until`.
 
         Only here are outcomes counted: what looks overdue after one event of a batch may be met
         by the next.
         """
         settled = [
-            self._settle(order, order.state, now)
+            self._settle(order, order.state, self.until)
             for order in self._orders.values()
             if order.state is not None
         ]
@@ -221,11 +235,11 @@ class _Order:
     state: State | None
     events: list[Event] = field(default_factory=list)
 
-    def go_on(self, state: State, event: Event, mark: int) -> None:
+    def go_on(self, state: State, event: Event, mark: bytes) -> None:
         """To the state after one more event; a replay knows neither log nor marks."""
         before = self.state
-        seen, log = ((), 0) if before is None else (before.seen, before.log)
-        self.state = replace(state, log=log, seen=(*seen, mark)[-REMEMBERED:])
+        seen, log = (b"", 0) if before is None else (before.seen, before.log)
+        self.state = replace(state, log=log, seen=remember(seen, mark))
         self.events.append(event)
 
 

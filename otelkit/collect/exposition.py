@@ -19,13 +19,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from otelkit import names
-from otelkit.calendars import build
 from otelkit.collect import rabbitmq
 from otelkit.collect.ages import AGE_BUCKETS, Aged
 from otelkit.collect.batch import OUTCOMES
 from otelkit.collect.deadletters import Reading
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
+from otelkit.collect.revision import outdated
 from otelkit.collect.sources import Condition
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Clock, Sla
@@ -44,7 +44,6 @@ class Exposition(Collector):
 
     def __init__(
         self,
-        sla: Sla,
         engine: Engine,
         orders: Orders,
         readings: Callable[[], Mapping[str, Reading]],
@@ -52,13 +51,16 @@ class Exposition(Collector):
         databases: Sequence[str] = (),
         shard: str = ALONE,
     ) -> None:
-        self._sla = sla
         self._engine = engine
         self._orders = orders
         self._readings = readings
         self._clock = clock
         self._event_sources = (rabbitmq.NAME, HTTP, *databases)
         self._shard = shard
+
+    @property
+    def _sla(self) -> Sla:
+        return self._engine.terms.sla
 
     def describe(self) -> Iterable[Family]:
         """Nothing, so that a registry does not scrape on registration."""
@@ -77,10 +79,12 @@ class Exposition(Collector):
         yield self._from_tallies(names.ORDER_CLOCKS, self._outcomes(), tallies)
         yield self._from_tallies(names.ORDER_CLOCK_CORRECTIONS, self._corrections(), tallies)
         yield from self._deadlines()
+        behind = outdated(self._engine.policies, tallies)
+        yield self._family(names.ORDERS_OUTDATED, (((name,), n) for name, n in behind.items()))
         possible = product(self._event_sources, OUTCOMES)
         yield self._from_tallies(names.ORDER_EVENTS, possible, tallies)
         yield from self._queues(tallies)
-        yield from self._ticks()
+        yield from self._own()
 
     # --- what the SLA file makes possible --------------------------------------------------
 
@@ -175,7 +179,12 @@ class Exposition(Collector):
         )
         yield self._from_tallies(names.DLQ_ARRIVALS, (), tallies)
 
-    def _ticks(self) -> Iterator[Family]:
+    def _own(self) -> Iterator[Family]:
+        now, calendars = self._clock(), self._engine.terms.calendars
+        yield self._family(
+            names.CALENDAR_OPEN,
+            (((name,), calendar.is_open(now)) for name, calendar in calendars.items()),
+        )
         ticked = self._engine.ticked
         samples = () if ticked is None else (((self._shard,), ticked),)
         yield self._family(names.COLLECTOR_TICK, samples)
@@ -184,30 +193,20 @@ class Exposition(Collector):
 
 
 class ProcessExposition(Collector):
-    """What is the process's own, however many shards it works on."""
+    """What is the process's own, however many shards it works on: whether sources are read."""
 
-    def __init__(
-        self,
-        sla: Sla,
-        conditions: Callable[[], Mapping[str, Condition]],
-        clock: Callable[[], float],
-    ) -> None:
-        self._sla = sla
+    def __init__(self, system: str, conditions: Callable[[], Mapping[str, Condition]]) -> None:
+        self._system = system
         self._conditions = conditions
-        self._clock = clock
-        self._calendars = {name: build(calendar) for name, calendar in sla.calendars.items()}
 
     def describe(self) -> Iterable[Family]:
         """Nothing, so that a registry does not scrape on registration."""
         return ()
 
     def collect(self) -> Iterator[Family]:
-        now = self._clock()
-        hours = (((name,), calendar.is_open(now)) for name, calendar in self._calendars.items())
-        yield _family(self._sla.system, names.CALENDAR_OPEN, hours)
         conditions = self._conditions().items()
         up = (((name,), found.up) for name, found in conditions)
-        yield _family(self._sla.system, names.SOURCE_UP, up)
+        yield _family(self._system, names.SOURCE_UP, up)
 
 
 def _family(system: str, metric: names.Metric, samples: Iterable[tuple[Labels, float]]) -> Family:

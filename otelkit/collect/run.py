@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -76,7 +75,7 @@ def _alone(sla: Sla, settings: Settings, stopping: threading.Event, stack: ExitS
         sources.down(database.name, "not connected yet")
         shard.readers.append(DatabaseSource(database, engine, sources, stopping, batch=batch))
     shard.watch_dead_letters()
-    own = ProcessExposition(sla, sources.all, time.time)
+    own = ProcessExposition(sla.system, sources.all)
     app = _api(shard, settings, stopping, own)
     shard.start()
     return app
@@ -90,7 +89,7 @@ def _api(
         registry.register(collector)
     token = settings.token if settings.shards is None else None  # which its front has asked for
     return Api(
-        shard.engine, shard.orders, shard.sources, registry, token,
+        shard.engine, shard.orders, shard.changeover, shard.sources, registry, token,
         lambda: shard.ticker.alive, stopping.is_set,
     ).app()  # fmt: skip
 
@@ -123,7 +122,7 @@ def _among_others(
     fleet.start()
     registry = CollectorRegistry()
     registry.register(Instances(fleet.instances))
-    registry.register(ProcessExposition(sla, fleet.conditions, time.time))
+    registry.register(ProcessExposition(sla.system, fleet.conditions))
     return Front(fleet, outlet, registry, settings.token, stopping.is_set).app()
 
 

@@ -12,10 +12,12 @@ from typing import Protocol
 
 from otelkit import names
 from otelkit.collect.batch import Overdue
+from otelkit.collect.changeover import Changeover, in_force
 from otelkit.collect.deadletters import DeadLetterWatch, Reading, source_name
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP, Exposition
 from otelkit.collect.orders import Orders
+from otelkit.collect.policies import terms
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
 from otelkit.collect.store import Store
@@ -53,8 +55,11 @@ class Shard:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.engine = Engine(self.sla, self.store, partial(_tell, self.sla))
+        sla = in_force(self.sla, self.store)
+        self.engine = Engine(sla, self.store, partial(_tell, self.sla))
         self.orders = Orders(self.engine, self.store)
+        started = terms(self.sla).fingerprint
+        self.changeover = Changeover(self.engine, self.store, started, self.stopping)
         self.sources.up(HTTP)
         self.sources.up(STORE)
         horizon = partial(_horizon, self.readers)
@@ -82,13 +87,11 @@ class Shard:
     def exposition(self, event_sources: Sequence[str]) -> Exposition:
         """Its metrics."""
         readings = self.watch.readings if self.watch is not None else dict[str, Reading]
-        return Exposition(
-            self.sla, self.engine, self.orders, readings, time.time, event_sources, self.name
-        )
+        return Exposition(self.engine, self.orders, readings, time.time, event_sources, self.name)
 
     def start(self) -> None:
         """Begin to work."""
-        parts: list[Part] = [self.ticker, *self.readers, *self.others]
+        parts: list[Part] = [self.ticker, self.changeover, *self.readers, *self.others]
         self._threads = [
             threading.Thread(target=part.run, name=type(part).__name__, daemon=True)
             for part in parts

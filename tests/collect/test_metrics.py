@@ -85,8 +85,8 @@ def known(tmp_path: Path) -> Iterator[CollectorRegistry]:
         registry = CollectorRegistry()
         orders = Orders(engine, store)
         clock = START + 125
-        registry.register(Exposition(sla, engine, orders, lambda: readings, lambda: clock))
-        registry.register(ProcessExposition(sla, sources.all, lambda: clock))
+        registry.register(Exposition(engine, orders, lambda: readings, lambda: clock))
+        registry.register(ProcessExposition("shop", sources.all))
         yield registry
 
 
