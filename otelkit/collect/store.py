@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from otelkit.collect.clock import State
@@ -43,7 +44,7 @@ _FIRST_ALARMS: Final = (
 )
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """An order before and after a batch, and the events that it had in it.
 
     ``old`` is None for a new one, and so is ``number`` where it is given the next.
@@ -145,19 +146,19 @@ class Store(Ledger):
         self._recent.shrink()
 
     def _put(self, change: Change, work: _Writing) -> None:
-        number, old, new, events = change
-        if events:
-            self._last_entry += 1
-            work.entries.append((self._last_entry, new.log, pack_events(events, self._words)))
-            new = replace(new, log=self._last_entry)
+        number, old, new, words = change.number, change.old, change.new, self._words
+        if change.events:
+            entry = self._last_entry = self._last_entry + 1
+            work.entries.append((entry, new.log, pack_events(change.events, words)))
+            new = replace(new, log=entry)
         if number is None:
             number = self._last_order + 1
         if old is None:
             self._last_order = max(self._last_order, number)
-            work.new.append((number, pack(new, self._words)))
+            work.new.append((number, pack(new, words)))
             work.names.append((_hash(new.process, new.order_id), number))
         else:
-            work.changed.append((number, pack(new, self._words)))
+            work.changed.append((number, pack(new, words)))
         self._recent[new.process, new.order_id] = (number, new)
         before, after = self._alarms(old, number), self._alarms(new, number)
         if before != after:
