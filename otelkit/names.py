@@ -195,6 +195,13 @@ ORDER_EVENTS: Final = Metric(
     "Order events received, by configured source and what became of them.",
     "collector",
 )
+ORDERS_OUTDATED: Final = Metric(
+    "otelkit_orders_outdated",
+    "gauge",
+    ("system", "process"),
+    "Open orders with a clock that follows another SLA file than the one in force.",
+    "collector",
+)
 CALENDAR_OPEN: Final = Metric(
     "otelkit_calendar_open",
     "gauge",

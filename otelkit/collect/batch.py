@@ -16,6 +16,7 @@ from otelkit.collect.clock import Policy, Run, State, advance, is_newer, mark_of
 from otelkit.collect.decode import Event, decode
 from otelkit.collect.ledger import Rejected
 from otelkit.collect.recent import OrderKey
+from otelkit.collect.revision import Revision
 from otelkit.collect.standing import Gauges, carry_over, is_overdue, settle
 from otelkit.collect.store import Change, Store
 from otelkit.collect.tallies import Tallies
@@ -75,6 +76,8 @@ class Batch:
         """Clocks that became overdue, once :meth:`flush` is done."""
         self.heard: float | None = None
         """The time of the newest event."""
+        self.until = watermark
+        """The time that has come at the end."""
         self._policies = policies
         self._store = store
         self._watermark = watermark
@@ -93,7 +96,7 @@ class Batch:
     def take(self, batch: Sequence[Received]) -> list[Taken]:
         """What becomes of each event."""
         told = [self._read(received) for received in batch]
-        self._load([(e.process, e.order_id) for e in told if isinstance(e, Event)])
+        self._load([event for event in told if isinstance(event, Event)])
         taken = [self._apply(event) if isinstance(event, Event) else event for event in told]
         for received, one in zip(batch, taken, strict=True):
             if one.outcome == QUARANTINED:
@@ -120,11 +123,20 @@ class Batch:
             )
         return policy
 
-    def _load(self, keys: Iterable[OrderKey]) -> None:
-        orders = {key: _Order(None, None, None) for key in keys}
+    def _load(self, events: Sequence[Event]) -> None:
+        """Read the orders of these events, and the timelines of those that may know them."""
+        orders = {(event.process, event.order_id): _Order(None, None, None) for event in events}
         for key, (number, state) in self._store.find(orders).items():
             orders[key] = _Order(number, state, state)
         self._orders.update(orders)
+        late = {}
+        for event in events:
+            order = orders[event.process, event.order_id]
+            if order.stored is not None and not is_newer(order.stored, event):
+                late[order.stored.log] = order.stored, order
+        pasts = self._store.timelines(state for state, _ in late.values())
+        for (_, order), past in zip(late.values(), pasts, strict=True):
+            order.past = past
 
     def _apply(self, event: Event) -> Taken:
         order = self._orders[event.process, event.order_id]
@@ -145,13 +157,19 @@ class Batch:
             self._stayed(state, new)
             order.go_on(new, event, mark)
             return APPLIED
-        known = [*self._store.timeline(state), *order.events]
-        if any(e.source == event.source and e.id == event.id for e in known):
+        if _is_among(order.events, event) or _is_among(self._past(order), event):
             return DUPLICATE
+        known = [*self._past(order), *order.events]
         new, gone = carry_over(state, replay(policy, [*known, event]))
         self.changes.change(gone)
         order.go_on(new, event, mark)
         return LATE
+
+    def _past(self, order: _Order) -> list[Event]:
+        """The events of an order before this batch."""
+        if order.past is None:
+            order.past = [] if order.stored is None else self._store.timeline(order.stored)
+        return order.past
 
     def _stayed(self, old: State, new: State) -> None:
         """The time in a stage, once the order has left it."""
@@ -167,16 +185,26 @@ class Batch:
         for number, state in self._store.get(numbers).items():
             self._orders[state.process, state.order_id] = _Order(number, state, state)
 
+    # --- another SLA file ------------------------------------------------------------------
+
+    def revise(self, revisions: Iterable[Revision]) -> None:
+        """Let orders stand as they are revised."""
+        for number, old, new, _ in revisions:
+            if new is not None:
+                carried, gone = carry_over(old, new)
+                self.changes.change(gone)
+                self._orders[old.process, old.order_id] = _Order(number, old, carried)
+
     # --- at the end ------------------------------------------------------------------------
 
-    def flush(self, now: float) -> None:
-        """Write the orders as they stand when time has come to ``now``.
+    def flush(self) -> None:
+        """Write the orders as they stand when time has come to :attr:`until`.
 
         Only here are outcomes counted: what looks overdue after one event of a batch may be met
         by the next.
         """
         settled = [
-            self._settle(order, order.state, now)
+            self._settle(order, order.state, self.until)
             for order in self._orders.values()
             if order.state is not None
         ]
@@ -225,6 +253,8 @@ class _Order(msgspec.Struct, gc=False):
     stored: State | None
     state: State | None
     events: list[Event] = []
+    past: list[Event] | None = None
+    """What it was told before, once that is asked for."""
 
     def go_on(self, state: State, event: Event, mark: bytes) -> None:
         """To the state after one more event; a replay knows neither log nor marks."""
@@ -232,6 +262,10 @@ class _Order(msgspec.Struct, gc=False):
         seen, log = (b"", 0) if before is None else (before.seen, before.log)
         self.state = replace(state, log=log, seen=remember(seen, mark))
         self.events.append(event)
+
+
+def _is_among(events: Iterable[Event], event: Event) -> bool:
+    return any(e.source == event.source and e.id == event.id for e in events)
 
 
 def _durations(stays: Mapping[tuple[str, str, str], Sequence[float]]) -> Tallies:

@@ -115,18 +115,26 @@ class Engine:
 
         Returns what became of each event once all of it is committed.
         """
+        with self.work() as work:
+            taken = work.take(batch)
+            for name, value in (numbers or {}).items():
+                self._store.write_number(name, value)
+        self.heard = work.heard or self.heard
+        return taken
+
+    @contextmanager
+    def work(self) -> Iterator[Batch]:
+        """A batch in a transaction: written at its end, then remembered and told of."""
         with self._lock:
             with self._transaction():
                 work = Batch(self.policies, self._store, self._watermark, self._audit.upto)
-                taken = work.take(batch)
-                work.flush(self._watermark)
-                for name, value in (numbers or {}).items():
-                    self._store.write_number(name, value)
+                yield work
+                work.flush()
+            self._watermark = work.until
             self._remember(work.changes)
             self._audit.found.merge(work.recounted)
-            self.heard = work.heard or self.heard
-        self._tell(work)
-        return taken
+        for overdue in work.overdue:
+            self._on_overdue(overdue)
 
     def tick(self, now: float, *, lateness: float = 0.0) -> None:
         """Let time come to ``now - lateness``, and count what became overdue, once each.
@@ -135,26 +143,11 @@ class Engine:
         them. An earlier ``now`` than before counts nothing.
         """
         while self._watermark < now - lateness:
-            with self._lock:
-                work = self._advance(now - lateness)
-            self._tell(work)
+            with self.work() as work:
+                work.until, due = self._store.due(self._watermark, now - lateness, TICK_CHUNK)
+                work.age(due)
+                self._store.write_number(_LAST_TICK, work.until)
         self.ticked = now
-
-    def _advance(self, now: float) -> Batch:
-        with self._transaction():
-            work = Batch(self.policies, self._store, self._watermark, self._audit.upto)
-            until, due = self._store.due(self._watermark, now, TICK_CHUNK)
-            work.age(due)
-            work.flush(until)
-            self._store.write_number(_LAST_TICK, until)
-        self._remember(work.changes)
-        self._audit.found.merge(work.recounted)
-        self._watermark = until
-        return work
-
-    def _tell(self, work: Batch) -> None:
-        for overdue in work.overdue:
-            self._on_overdue(overdue)
 
     def reconcile(self) -> None:
         """Count some orders anew; after the last, mend what is counted of them."""

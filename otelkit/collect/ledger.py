@@ -9,6 +9,7 @@ from typing import Final
 from otelkit.collect.database import Database
 
 QUARANTINE_KEEPS: Final = 10_000
+APPLIED_KEEPS: Final = 100
 LETTERS_KEEP: Final = 100_000
 """Arrivals remembered, of all dead-letter queues together."""
 
@@ -43,6 +44,26 @@ class Acknowledgement:
     given: float
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A policy of a process, all that it is made of as JSON, and when it was first in force."""
+
+    fingerprint: str
+    process: str
+    terms: str
+    first: float
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The text of an SLA file that was applied, instead of the one that the collector was started
+    with, which is told by its fingerprint."""
+
+    sla: str
+    instead: str
+    at: float
+
+
 class Ledger:
     """Over a database. Not for threads.
 
@@ -66,6 +87,29 @@ class Ledger:
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, value),
         )
+
+    # --- policies --------------------------------------------------------------------------
+
+    def known_policies(self) -> list[Known]:
+        """Every policy that ever was in force, the first first."""
+        rows = self._db.rows("SELECT fingerprint, process, terms, first FROM policies")
+        return sorted((Known(*row) for row in rows), key=lambda known: known.first)
+
+    def keep_policies(self, policies: Iterable[Known]) -> None:
+        """Remember policies; those that are known stay as they are."""
+        self._db.each(
+            "INSERT INTO policies VALUES (?, ?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING",
+            [(known.fingerprint, known.process, known.terms, known.first) for known in policies],
+        )
+
+    def last_applied(self) -> Applied | None:
+        """The SLA file that was applied last."""
+        rows = self._db.rows("SELECT sla, instead, at FROM applied ORDER BY num DESC LIMIT 1")
+        return Applied(*rows[0]) if rows else None
+
+    def keep_applied(self, applied: Applied) -> None:
+        """Remember one; the oldest give way."""
+        self._keep("applied", [(applied.sla, applied.instead, applied.at)], APPLIED_KEEPS)
 
     # --- acknowledgements ------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import msgspec
 from otelkit import calendars
 from otelkit.calendars import ALWAYS, BusinessTime
 from otelkit.collect.clock import Policy
+from otelkit.collect.ledger import Known
 from otelkit.model import Allowance, Calendar, Clock, Process, Sla
 
 _HOLIDAYS: Final = range(2000, 2051)
@@ -28,6 +29,13 @@ class Terms:
     calendars: Mapping[str, BusinessTime]
     texts: Mapping[str, str]
     """By fingerprint all that the policy is made of, as JSON."""
+
+    def known(self, at: float) -> list[Known]:
+        """The policies as they are remembered, first in force at that time."""
+        return [
+            Known(own.fingerprint, name, self.texts[own.fingerprint], at)
+            for name, own in self.policies.items()
+        ]
 
     @property
     def fingerprint(self) -> str:

@@ -13,10 +13,13 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from otelkit import spec
 from otelkit.collect.decode import Name
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Kind
+from otelkit.collect.policies import Terms, terms
 from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm
+from otelkit.errors import SpecError
 
 MAX_BODY: Final = 8 * 1024 * 1024
 MAX_EVENTS: Final = 10_000
@@ -125,6 +128,17 @@ def ack(body: bytes, now: float) -> AckRequest:
     if not found.reason.isprintable():
         raise HTTPException(400, "the reason holds control characters; send it without")
     return found
+
+
+def sla(body: bytes) -> tuple[str, Terms]:
+    """The SLA file that was sent: its text, and what it asks of orders."""
+    try:
+        text = body.decode("utf-8-sig")
+        return text, terms(spec.loads(text, "the SLA file that was sent"))
+    except UnicodeDecodeError as error:
+        raise HTTPException(400, f"the SLA file is not UTF-8: {error}") from error
+    except SpecError as error:
+        raise HTTPException(400, str(error)) from error
 
 
 class Question(TypedDict):

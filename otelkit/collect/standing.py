@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, cast
 
 from msgspec.structs import replace
 
@@ -10,6 +10,8 @@ from otelkit import names
 from otelkit.collect.clock import Run, State
 from otelkit.collect.tallies import Key, Tallies
 
+Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
+"""The state of a clock."""
 AT_RISK: Final = "at_risk"
 OVERDUE: Final = "overdue"
 """What an order becomes at the instant of an alarm."""
@@ -87,6 +89,17 @@ def is_overdue(run: Run, now: float) -> bool:
 
 def is_at_risk(run: Run, now: float) -> bool:
     return run.ended is None and run.at_risk is not None and run.at_risk <= now
+
+
+def standing_of(run: Run, now: float) -> Standing:
+    """The state of a clock, in the word that is its metric label where it has one."""
+    if run.outcome:
+        return cast("Standing", run.outcome)
+    if run.deadline is None:
+        return "paused"
+    if is_overdue(run, now):
+        return OVERDUE
+    return AT_RISK if is_at_risk(run, now) else "running"
 
 
 def settle(state: State, now: float) -> tuple[State, list[Key]]:

@@ -25,7 +25,7 @@ from otelkit.collect.recent import OrderKey, Recent
 from otelkit.collect.standing import AT_RISK, OVERDUE, alarms
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.collect.tallylog import TallyLog
-from otelkit.collect.words import Words
+from otelkit.collect.words import Word, Words
 
 Place = tuple[str, str, str]
 """Objective, stage and tier."""
@@ -39,8 +39,8 @@ LAST_NUMBER: Final = 2**63 - 1
 _PLACES_AT_ONCE: Final = 100
 """SQLite puts no more than 500 queries together."""
 _FIRST_ALARMS: Final = (
-    "SELECT * FROM (SELECT place, instant, num FROM alarms WHERE place = ?"
-    " AND (instant, num) > (?, ?) AND instant <= ? ORDER BY instant, num LIMIT ?) AS first"
+    "SELECT * FROM (SELECT place, instant, num FROM alarms WHERE place = {}"
+    " AND (instant, num) > (?1, ?2) AND instant <= ?3 ORDER BY instant, num LIMIT ?4) AS first"
 )
 
 
@@ -197,6 +197,22 @@ class Store(Ledger):
         entries = [events for _, events in self._entries(state)]
         return [event for events in reversed(entries) for event in events]
 
+    def timelines(self, states: Iterable[State]) -> list[list[Event]]:
+        """The same for each of many orders, read a layer of entries at a time."""
+        found: list[tuple[State, list[Event]]] = [(state, []) for state in states]
+        layer = {state.log: (state, events) for state, events in found if state.log}
+        while layer:
+            below = {}
+            for entry, previous, packed in self._db.among(
+                "SELECT entry, previous, events FROM timeline WHERE entry IN (?)", layer
+            ):
+                state, events = layer[entry]
+                events[:0] = unpack_events(packed, state, self._words)
+                if previous:
+                    below[previous] = (state, events)
+            layer = below
+        return [events for _, events in found]
+
     def _entries(self, state: State) -> Iterator[tuple[int, list[Event]]]:
         """The latest first: its number and its events."""
         entry = state.log
@@ -258,23 +274,25 @@ class Store(Ledger):
         return until, list(dict.fromkeys(number for _, number in found))
 
     def _between(self, after: float, until: float, limit: int | None) -> list[Alarm]:
-        return sorted(
-            alarm
-            for kind in (AT_RISK, OVERDUE)
-            for alarm, _ in self.first_alarms(
-                kind, self.places(kind), after=(after, LAST_NUMBER), until=until, limit=limit
-            )
-        )
+        every = [(kind, *place) for kind in (AT_RISK, OVERDUE) for place in self.places(kind)]
+        found = self._first(every, (after, LAST_NUMBER), until, limit)
+        return [alarm for alarm, _ in found]
 
     def first_alarms(
         self, kind: str, places: Iterable[Place], *, after: Alarm, until: float, limit: int | None
     ) -> list[tuple[Alarm, Place]]:
         """Of each place the first alarms behind ``after`` and up to ``until``, all in order."""
-        numbers = {self._words[kind, *place]: place for place in places}
-        found: list[tuple[Alarm, Place]] = []
+        found = self._first([(kind, *place) for place in places], after, until, limit)
+        return [(alarm, (place[1], place[2], place[3])) for alarm, place in found]
+
+    def _first(
+        self, places: Iterable[Word], after: Alarm, until: float, limit: int | None
+    ) -> list[tuple[Alarm, Word]]:
+        numbers = {self._words[place]: place for place in places}
+        found: list[tuple[Alarm, Word]] = []
         for some in _chunks(sorted(numbers)):
-            asked = [x for n in some for x in (n, *after, until, limit or LAST_NUMBER)]
-            rows = self._db.rows(" UNION ALL ".join([_FIRST_ALARMS] * len(some)), asked)
+            statement = " UNION ALL ".join([_FIRST_ALARMS.format(number) for number in some])
+            rows = self._db.rows(statement, (*after, until, limit or LAST_NUMBER))
             found += [((instant, number), numbers[place]) for place, instant, number in rows]
         return sorted(found)
 
