@@ -10,8 +10,19 @@ from typing import Final
 from msgspec.structs import replace
 
 from otelkit import names
-from otelkit.collect.clock import REMEMBERED, Policy, Run, State, advance, is_newer, mark_of, replay
+from otelkit.collect.clock import (
+    REMEMBERED,
+    Policy,
+    Run,
+    State,
+    advance,
+    is_newer,
+    mark_of,
+    replay,
+    taken,
+)
 from otelkit.collect.decode import Event, decode
+from otelkit.collect.learned import DURATIONS, bucket
 from otelkit.collect.ledger import Rejected
 from otelkit.collect.revision import Revision
 from otelkit.collect.standing import carry_over, is_overdue, settle, standing
@@ -140,6 +151,8 @@ class Batch:
         if mark not in state.seen and is_newer(state, event):
             new = advance(policy, state, event)
             self._stayed(state, new)
+            if policy.learning and state.policy == policy.fingerprint:
+                self._took(policy, state, new)
             order.go_on(new, event, mark)
             return APPLIED
         known = [*self._store.timeline(state), *order.events]
@@ -158,6 +171,17 @@ class Batch:
         place = (names.ORDER_STAGE_DURATION.name, old.process, old.stage, old.tier)
         self.changes[(*place, _BUCKETS[bisect_left(names.STAGE_BUCKETS, seconds)])] += 1
         self.changes[(*place, "sum")] += seconds
+
+    def _took(self, policy: Policy, old: State, new: State) -> None:
+        """The time that clocks took, once they have ended as they should."""
+        process = policy.process
+        if new.status in process.cancelled or new.status in process.reset:
+            return
+        for before, after in zip(old.runs, new.runs, strict=False):
+            has_ended = before.ended is None and after.ended is not None
+            if has_ended and before.objective in policy.learning:
+                seconds = taken(policy, old, before, new.at)
+                self.changes[DURATIONS, before.objective, old.tier, bucket(seconds)] += 1
 
     # --- time ------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from otelkit.collect.database import Database
+from otelkit.collect.learned import Percentile
 from otelkit.collect.tallies import Key, Tallies
 
 QUARANTINE_KEEPS: Final = 10_000
@@ -134,6 +135,17 @@ class Ledger:
     def keep_applied(self, applied: Applied) -> None:
         """Remember one; the oldest give way."""
         self._keep("applied", [(applied.sla, applied.instead, applied.at)], APPLIED_KEEPS)
+
+    def percentiles(self) -> list[Percentile]:
+        """All that were learned, in the order of their instants."""
+        rows = self._db.rows(
+            "SELECT objective, tier, share, since, seconds FROM percentiles ORDER BY since"
+        )
+        return [Percentile(*row) for row in rows]
+
+    def keep_percentiles(self, learned: Sequence[Percentile]) -> None:
+        """Remember some more."""
+        self._db.load("percentiles", learned)
 
     # --- acknowledgements ------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ VARIANTS = {
     "shorter": SLA.replace("allow: 100s", "allow: 30s"),
     "longer": SLA.replace("allow: 100s", "allow: 250s").replace("300s", "900s"),
     "sooner at risk": SLA.replace("at_risk: 25%", "at_risk: 75%"),
+    "at risk as learned": SLA.replace("at_risk: 25%", "at_risk: {slower_than: 90%}"),
     "on a calendar": SLA.replace("processes:", CALENDAR).replace(
         "stage: making", "stage: making\n    calendar: shop"
     ),
