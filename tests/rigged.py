@@ -66,6 +66,12 @@ class _End:
         self.point = point
         self._left = passage
         self._record = record
+        self._soon = threading.Timer(random.uniform(0, 0.3), self.come)
+
+    def coming(self) -> None:
+        """Time passes, if that is what ends it."""
+        if self.point == ANYWHERE and self._soon.ident is None:
+            self._soon.start()
 
     def passing(self, point: str) -> None:
         if point != self.point:
@@ -89,21 +95,29 @@ def _rig_end(end: _End) -> None:
     from otelkit.collect import engine
     from otelkit.collect.engine import Engine
     from otelkit.collect.store import Store
+    from otelkit.collect.ticker import Ticker
 
-    engine.TICK_CHUNK = 20  # type: ignore[misc] # so that a tick has a middle
+    # So that there are many ticks, and each of them has a middle.
+    engine.TICK_CHUNK = 20  # type: ignore[misc]
     within = [""]
     """What the transaction at work is for; only one is at a time."""
 
     def during(what: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def method(self: Engine, *given: Any) -> Any:
+        def method(self: Engine, *given: Any, **more: Any) -> Any:
             with self.lock:
                 within[0] = what
                 try:
-                    return original(self, *given)
+                    return original(self, *given, **more)
                 finally:
                     within[0] = ""
 
         return method
+
+    prepare = Ticker.__init__
+
+    def often(self: Ticker, *given: Any) -> None:
+        prepare(self, *given)
+        self._every = 0.1
 
     original = Store.transaction
 
@@ -117,9 +131,7 @@ def _rig_end(end: _End) -> None:
                 end.passing(MID_TICK)
         if within[0] == "batch":
             end.passing(AFTER_COMMIT)
-            if end.point == ANYWHERE:
-                end.point = "on its way"
-                threading.Timer(random.uniform(0, 0.3), end.come).start()
+            end.coming()
 
     acknowledge = BlockingChannel.basic_ack
 
@@ -127,9 +139,10 @@ def _rig_end(end: _End) -> None:
         end.passing(BEFORE_ACK)
         acknowledge(self, *given, **more)
 
+    Ticker.__init__ = often  # type: ignore[method-assign,assignment]
     Store.transaction = transaction  # type: ignore[method-assign]
     Engine.apply = during("batch", Engine.apply)  # type: ignore[method-assign]
-    Engine._advance = during("tick", Engine._advance)  # type: ignore[method-assign]
+    Engine.tick = during("tick", Engine.tick)  # type: ignore[method-assign]
     BlockingChannel.basic_ack = basic_ack
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import secrets
 from typing import Literal
 
 import uvicorn
@@ -40,14 +41,14 @@ def create_app(outbox: Outbox) -> FastAPI:
     checkouts = Counter("shop_checkouts", "Orders by what became of them.", ["outcome"])
     accepted, refused = checkouts.labels("accepted"), checkouts.labels("refused")
     orders: dict[str, Order] = {}
-    numbers = itertools.count(1001)
+    run, numbers = secrets.randbelow(10**9), itertools.count(1)  # no other worker or start has it
 
     @app.post("/orders", status_code=201)
     def submit(new: NewOrder) -> Order:
         if new.amount > LARGEST_ORDER:
             refused.inc()
             raise HTTPException(422, f"orders above {LARGEST_ORDER} euros need a contract")
-        order = Order(id=f"A-{next(numbers)}", **new.model_dump())
+        order = Order(id=f"A-{run}-{next(numbers)}", **new.model_dump())
         orders[order.id] = order
         with otelkit.order(order.id, tier=order.tier, partner=order.partner) as moving:
             moving.moved_to("submitted", version=version("submitted"))

@@ -30,7 +30,7 @@ class Mes:
         if message["model"] not in MODELS:
             raise Rejected(f"{order.id} asks for a {message['model']}, which nobody can make")
         self._moved(order, "manufacturing")
-        self.manufacture(random.Random(f"mes {self._seed} {order.id}"))
+        self.manufacture(random.Random(f"mes {self._seed} {message['amount']}"))
         self._moved(order, "packed")
         time.sleep(0.2)
         self._moved(order, "shipped")

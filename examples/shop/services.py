@@ -17,7 +17,7 @@ from shop.waiting import Pause, until
 EXAMPLES = Path(__file__).parents[1]
 SLA_FILE = Path(__file__).with_name("sla.yaml")
 START_SECONDS = 60
-SEED = "42"
+SEED = "246"
 """Luck with which both an order that jams and one that nobody can make come among the first ten."""
 
 

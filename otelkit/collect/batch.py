@@ -11,22 +11,23 @@ from msgspec.structs import replace
 
 from otelkit import names
 from otelkit.collect.clock import (
-    REMEMBERED,
     Policy,
     Run,
     State,
     advance,
     is_newer,
     mark_of,
+    remember,
     replay,
     taken,
 )
 from otelkit.collect.decode import Event, decode
 from otelkit.collect.learned import DURATIONS, bucket
 from otelkit.collect.ledger import Rejected
+from otelkit.collect.recent import OrderKey
 from otelkit.collect.revision import Revision
 from otelkit.collect.standing import carry_over, is_overdue, settle, standing
-from otelkit.collect.store import Change, OrderKey, Store
+from otelkit.collect.store import Change, Store
 from otelkit.collect.tallies import Tallies
 from otelkit.errors import EventError
 
@@ -258,11 +259,11 @@ class _Order:
     state: State | None
     events: list[Event] = field(default_factory=list)
 
-    def go_on(self, state: State, event: Event, mark: int) -> None:
+    def go_on(self, state: State, event: Event, mark: bytes) -> None:
         """To the state after one more event; a replay knows neither log nor marks."""
         before = self.state
-        seen, log = ((), 0) if before is None else (before.seen, before.log)
-        self.state = replace(state, log=log, seen=(*seen, mark)[-REMEMBERED:])
+        seen, log = (b"", 0) if before is None else (before.seen, before.log)
+        self.state = replace(state, log=log, seen=remember(seen, mark))
         self.events.append(event)
 
 

@@ -72,7 +72,7 @@ class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
     runs: tuple[Run, ...] = ()
     versions: dict[str, int] = {}
     aliases: dict[str, str] = {}
-    seen: tuple[int, ...] = ()
+    seen: bytes = b""
     log: int = 0
     policy: str = ""
 
@@ -89,6 +89,25 @@ class Policy:
     times: Mapping[str, BusinessTime]
     fingerprint: str = ""
     percentiles: Percentiles = NOTHING_LEARNED
+
+    @cached_property
+    def clock(self) -> Mapping[str, Clock]:
+        """Its clocks by name."""
+        return {clock.name: clock for clock in self.clocks}
+
+    @cached_property
+    def rank(self) -> Mapping[str, int]:
+        """The place of each stage in the order of the process."""
+        return {stage: n for n, stage in enumerate(self.process.stages)}
+
+    @cached_property
+    def starting(self) -> Mapping[str, tuple[Clock, ...]]:
+        """By stage, the clocks that start when an order comes to it."""
+        stages = {clock.name: clock.stages() for clock in self.clocks}
+        return {
+            stage: tuple(clock for clock in self.clocks if stage in stages[clock.name])
+            for stage in self.process.stages
+        }
 
     @cached_property
     def statuses(self) -> frozenset[str]:
@@ -122,9 +141,14 @@ class Policy:
         return self.times[objective] if business else ALWAYS
 
 
-def mark_of(event: Event) -> int:
-    """32 bits by which a repeat is suspected; the order's timeline then tells."""
-    return crc32(f"{event.source}\0{event.id}".encode())
+def mark_of(event: Event) -> bytes:
+    """24 bits by which a repeat is suspected; the order's timeline then tells."""
+    return crc32(f"{event.source}\0{event.id}".encode()).to_bytes(4)[1:]
+
+
+def remember(seen: bytes, mark: bytes) -> bytes:
+    """The marks of an order with one more."""
+    return (seen + mark)[-REMEMBERED * len(mark) :]
 
 
 def is_newer(state: State, event: Event) -> bool:
@@ -171,9 +195,9 @@ def advance(policy: Policy, state: State | None, event: Event) -> State:
         partner=event.partner or before.partner,
         at=event.at,
         aliases={**before.aliases, **event.aliases} if event.aliases else before.aliases,
-        versions=_versions(before, event),
+        versions=before.versions if event.version is None else _versions(before, event),
         # An objective that has left the SLA file takes its clocks along.
-        runs=tuple(run for run in before.runs if run.objective in policy.times),
+        runs=tuple([run for run in before.runs if run.objective in policy.clock]),
         policy=policy.fingerprint if before.policy == policy.fingerprint else "",
     )
     if not is_known:
@@ -205,9 +229,7 @@ def _new(policy: Policy, event: Event) -> State:
 
 
 def _versions(state: State, event: Event) -> dict[str, int]:
-    if event.version is None:
-        return state.versions
-    newest = max(event.version, state.versions.get(event.source, 0))
+    newest = max(event.version or 0, state.versions.get(event.source, 0))
     return {**state.versions, event.source: newest}
 
 
@@ -217,33 +239,24 @@ def _versions(state: State, event: Event) -> dict[str, int]:
 def _enter(policy: Policy, state: State, *, is_new: bool) -> State:
     if state.stage == state.status and state.open and not is_new:
         return state  # the same stage again, or back to it from a pause
-    at = state.at
-    runs = [_leave(policy, run, state) for run in state.runs]
-    state = replace(state, stage=state.status, since=at, open=True, paused=False)
-    for clock in policy.clocks:
-        if _starts(clock, state, runs):
+    stage, at = state.status, state.at
+    runs = [run if run.ended is not None else _leave(policy, run, state) for run in state.runs]
+    for clock in policy.starting[stage]:
+        # A clock on the whole order starts once, also where the first stage was skipped or not
+        # told.
+        if clock.stops is None or all(run.objective != clock.name for run in runs):
             runs.append(_start(policy, clock, state, runs))
-    return replace(state, runs=tuple(runs))
+    return replace(state, stage=stage, since=at, open=True, paused=False, runs=tuple(runs))
 
 
 def _leave(policy: Policy, run: Run, state: State) -> Run:
-    """A run when its order moves to the stage ``state.status``."""
-    if run.ended is not None:
-        return run
-    clock = _clock(policy, run)
-    if clock.stops is None:
-        return _end(run, state.at)
-    stages = policy.process.stages
-    reached = clock.stops in stages and stages.index(state.status) >= stages.index(clock.stops)
-    return _end(run, state.at) if reached else run
-
-
-def _starts(clock: Clock, state: State, runs: list[Run]) -> bool:
-    if clock.stops is None:
-        return state.stage == clock.starts
-    # A clock on the whole order starts once, also where the first stage was skipped or not told.
-    started = any(run.objective == clock.name for run in runs)
-    return not started and state.stage in clock.stages()
+    """A run that goes on or ends when its order moves to the stage ``state.status``."""
+    stops = policy.clock[run.objective].stops
+    if stops is not None:
+        last = policy.rank.get(stops)
+        if last is None or policy.rank[state.status] < last:
+            return run
+    return _end(run, state.at)
 
 
 def _start(policy: Policy, clock: Clock, state: State, runs: list[Run]) -> Run:
@@ -286,7 +299,7 @@ def taken(policy: Policy, state: State, run: Run, at: float) -> float:
     ``state`` is its order before that, under the terms on which the run started.
     """
     time = policy.time_of(run.objective, business=run.business)
-    allowance = _clock(policy, run).allowance(state.tier, state.partner)
+    allowance = policy.clock[run.objective].allowance(state.tier, state.partner)
     allowed = time.elapsed(run.started, _deadline(allowance, time, run.started))
     if run.deadline is None:
         return allowed - (run.left or 0.0)
@@ -301,7 +314,7 @@ def _reset(policy: Policy, state: State) -> State:
     running = [run for run in state.runs if run.ended is None]
     runs = [_end(run, state.at, cancelled=True) if run in running else run for run in state.runs]
     for run in running:
-        runs.append(_start(policy, _clock(policy, run), state, runs))
+        runs.append(_start(policy, policy.clock[run.objective], state, runs))
     return replace(state, runs=tuple(runs))
 
 
@@ -353,7 +366,3 @@ def _resume_run(policy: Policy, run: Run, state: State) -> Run:
     time = policy.time_of(run.objective, business=run.business)
     risk = None if run.risk is None else time.add(state.at, max(run.left - run.risk, 0.0))
     return replace(run, deadline=time.add(state.at, run.left), at_risk=risk, left=None)
-
-
-def _clock(policy: Policy, run: Run) -> Clock:
-    return next(clock for clock in policy.clocks if clock.name == run.objective)

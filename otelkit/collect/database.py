@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -31,6 +31,9 @@ class Database(Protocol):
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """What a query finds."""
 
+    def among(self, statement: str, keys: Iterable[int]) -> list[Row]:
+        """What a query finds whose ``IN (?)`` stands for all keys, however many."""
+
     def run(self, statement: str, values: Sequence[object] = ()) -> None:
         """Execute one statement."""
 
@@ -39,5 +42,13 @@ class Database(Protocol):
 
     def load(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert many rows, the fastest way there is."""
+
+    def update(
+        self, table: str, keys: Sequence[str], column: str, rows: Sequence[Sequence[object]]
+    ) -> None:
+        """Set a column where the keys are these: rows of the keys and the value."""
+
+    def delete(self, table: str, keys: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Delete where the keys are these."""
 
     def close(self) -> None: ...

@@ -1,24 +1,18 @@
-"""What the collector keeps beside orders: counts, numbers, and what is no order."""
+"""What the collector keeps beside orders: numbers, and what is no order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from otelkit.collect.database import Database
 from otelkit.collect.learned import Percentile
-from otelkit.collect.tallies import Key, Tallies
 
 QUARANTINE_KEEPS: Final = 10_000
 APPLIED_KEEPS: Final = 100
 LETTERS_KEEP: Final = 100_000
 """Arrivals remembered, of all dead-letter queues together."""
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode_key: Final = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +74,7 @@ class Ledger:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    # --- tallies ---------------------------------------------------------------------------
-
-    def tallies(self) -> Tallies:
-        """All counters and gauges."""
-        rows = self._db.rows("SELECT key, value FROM tallies")
-        return Tallies({_decode_key(key): value for key, value in rows})
-
-    def add(self, changes: Mapping[Key, float]) -> None:
-        """Change counters and gauges by so much."""
-        keyed = sorted((_encode(key), change) for key, change in changes.items())
-        self._db.each(
-            "INSERT INTO tallies VALUES (?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET value = tallies.value + excluded.value",
-            keyed,
-        )
-        self._db.each(
-            "DELETE FROM tallies WHERE key = ? AND value = 0",
-            [(key,) for key, change in keyed if change < 0],
-        )
+    # --- numbers ---------------------------------------------------------------------------
 
     def read_number(self, name: str) -> float | None:
         """A number of the collector's own, such as the last tick."""

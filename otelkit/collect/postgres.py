@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -114,6 +114,9 @@ class PostgresDatabase:
         with self._connection() as db:
             return db.execute(_told(statement), values or None).fetchall()
 
+    def among(self, statement: str, keys: Iterable[int]) -> list[Row]:
+        return self.rows(statement.replace("IN (?)", "= ANY(?)"), (list(keys),))
+
     def run(self, statement: str, values: Sequence[object] = ()) -> None:
         with self._connection() as db:
             db.execute(_told(statement), values or None)
@@ -132,6 +135,30 @@ class PostgresDatabase:
             ):
                 for row in rows:
                     copy.write_row(row)
+
+    def update(
+        self, table: str, keys: Sequence[str], column: str, rows: Sequence[Sequence[object]]
+    ) -> None:
+        change = f"UPDATE {table} SET {column} = told.{column}"  # noqa: S608
+        self._with(f"{change} FROM", table, (*keys, column), keys, rows)
+
+    def delete(self, table: str, keys: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        self._with(f"DELETE FROM {table} USING", table, keys, keys, rows)  # noqa: S608
+
+    def _with(
+        self,
+        change: str,
+        table: str,
+        columns: Sequence[str],
+        keys: Sequence[str],
+        rows: Sequence[Sequence[object]],
+    ) -> None:
+        """One statement for all rows, which it joins as a table called ``told``."""
+        if rows:
+            lists = ", ".join("?" * len(columns))
+            told = f"unnest({lists}) AS told({', '.join(columns)})"
+            same = " AND ".join(f"{table}.{key} = told.{key}" for key in keys)
+            self.run(f"{change} {told} WHERE {same}", [list(c) for c in zip(*rows, strict=True)])
 
     def close(self) -> None:
         self._db.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, Literal, cast
 
 from msgspec.structs import replace
@@ -46,10 +45,11 @@ def standing(state: State | None, now: float) -> list[Key]:
     if state.paused:
         found.append((_PAUSED, process, stage, tier))
     for run in state.runs:
-        if is_overdue(run, now):
-            found.append((_OVERDUE, run.objective, stage, tier))
-        elif is_at_risk(run, now):
-            found.append((_AT_RISK, run.objective, stage, tier))
+        if run.ended is None:
+            if is_overdue(run, now):
+                found.append((_OVERDUE, run.objective, stage, tier))
+            elif is_at_risk(run, now):
+                found.append((_AT_RISK, run.objective, stage, tier))
     return found
 
 
@@ -85,14 +85,13 @@ def settle(state: State, now: float) -> tuple[State, list[Key]]:
     fall.
     """
     counted: list[Key] = []
-    runs = []
-    for run in state.runs:
+    runs = state.runs
+    for n, run in enumerate(runs):
         outcome = run.outcome or (names.OUTCOME_BREACHED if is_overdue(run, now) else run.counted)
         if outcome != run.counted:
             counted.append(_outcome(state, run, outcome))
-            run = replace(run, counted=outcome)  # noqa: PLW2901
-        runs.append(run)
-    return (replace(state, runs=tuple(runs)) if counted else state), counted
+            runs = (*runs[:n], replace(run, counted=outcome), *runs[n + 1 :])
+    return (replace(state, runs=runs) if counted else state), counted
 
 
 def _outcome(state: State, run: Run, outcome: str) -> Key:
@@ -117,17 +116,17 @@ def carry_over(old: State, new: State) -> tuple[State, list[Key]]:
     return replace(new, runs=tuple(runs)), gone
 
 
-def alarms(state: State | None) -> Iterator[tuple[tuple[str, str, str, str], float]]:
+def alarms(state: State | None) -> list[tuple[tuple[str, str, str, str], float]]:
     """What has to be looked at when time comes: (kind, objective, stage, tier), and when."""
     if state is None:
-        return
+        return []
     if not state.open:
-        yield (ENDED if state.log else ARCHIVED, *NOWHERE), state.at
-        return
+        return [((ENDED if state.log else ARCHIVED, *NOWHERE), state.at)]
+    found = []
     for run in state.runs:
-        if run.ended is not None:
-            continue
-        if run.at_risk is not None:
-            yield (AT_RISK, run.objective, state.stage, state.tier), run.at_risk
-        if run.deadline is not None:
-            yield (OVERDUE, run.objective, state.stage, state.tier), run.deadline
+        if run.ended is None:
+            if run.at_risk is not None:
+                found.append(((AT_RISK, run.objective, state.stage, state.tier), run.at_risk))
+            if run.deadline is not None:
+                found.append(((OVERDUE, run.objective, state.stage, state.tier), run.deadline))
+    return found

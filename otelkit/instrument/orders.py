@@ -81,9 +81,7 @@ class Order:
         except Exception as error:
             log.error("the event that order %s reached %r is lost: %s", self.id, status, error)
             events.drop(ORDER_EVENTS, INVALID)
-        trace.get_current_span().add_event(
-            "order.moved", {names.ATTR_ORDER_ID: self.id, names.ATTR_ORDER_STAGE: status}
-        )
+        mark(self, status)
 
     def _event(
         self, status: str, at: datetime | None, version: int | None, source: str
@@ -202,6 +200,14 @@ def order(
     with taking(known):
         trace.get_current_span().set_attributes(known.attributes())
         yield Order(known)
+
+
+def mark(order: Order, status: str) -> None:
+    """Have the span say that its order has moved, and how far it has come."""
+    span = trace.get_current_span()
+    moved = {names.ATTR_ORDER_ID: order.id, names.ATTR_ORDER_STAGE: status}
+    span.set_attributes(moved)
+    span.add_event("order.moved", moved)
 
 
 def current_order() -> Order | None:

@@ -17,14 +17,11 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
-from opentelemetry import trace
-
-from otelkit import names
 from otelkit.errors import ConfigError, UnavailableError
 from otelkit.events import encode
 from otelkit.instrument import runtime
 from otelkit.instrument.databases import Database, Row, database
-from otelkit.instrument.orders import Order
+from otelkit.instrument.orders import Order, mark
 
 log = logging.getLogger("otelkit.outbox")
 
@@ -88,9 +85,7 @@ def moved_to(
         return
     event = order._event(status, at, version, telemetry.settings.service)
     database(connection).execute(_INSERT, [encode(event).decode()])
-    trace.get_current_span().add_event(
-        "order.moved", {names.ATTR_ORDER_ID: order.id, names.ATTR_ORDER_STAGE: status}
-    )
+    mark(order, status)
 
 
 def forward(connection: Any) -> int:

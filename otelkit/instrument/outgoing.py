@@ -16,18 +16,15 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from opentelemetry import context, propagate, trace
+from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from otelkit.instrument import runtime
 from otelkit.instrument.context import in_hand
 from otelkit.instrument.runtime import Signals
+from otelkit.instrument.suppression import http_suppressed
 from otelkit.instrument.wrapping import unwrap, wrap
 
-_SUPPRESSED: Final = [
-    getattr(context, f"_SUPPRESS_{what}INSTRUMENTATION_KEY", "") for what in ("", "HTTP_")
-]
-"""What OpenTelemetry's own parts set while they talk to somebody; it has no public name."""
 _CLIENT_ERROR: Final = 400
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -42,16 +39,6 @@ def uninstrument_classes() -> None:
     """Put their own methods back."""
     for owner, name, _ in _methods():
         unwrap(owner, name)
-
-
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Calls in here are no part of the service's work: no span, and nothing goes along."""
-    token = context.attach(context.set_value(_SUPPRESSED[0], True))
-    try:
-        yield
-    finally:
-        context.detach(token)
 
 
 def _methods() -> Iterator[tuple[Any, str, Callable[[Any], Any]]]:
@@ -118,7 +105,7 @@ def _allowed(host: str, patterns: Iterable[str]) -> bool:
 
 def _telemetry() -> Signals | None:
     """None before ``init``, and where an exporter sends spans: they would make more of them."""
-    return None if any(map(context.get_value, _SUPPRESSED)) else runtime.active()
+    return None if http_suppressed() else runtime.active()
 
 
 def _requests(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from opentelemetry import context
-
 from otelkit.errors import UnavailableError
 from otelkit.instrument.metrics import EXPORT_FAILED, LOGS, LOKI, QUEUE_FULL, SHUTDOWN
+from otelkit.instrument.suppression import untraced
 
 T = TypeVar("T")
 log = logging.getLogger("otelkit")
@@ -24,8 +23,6 @@ THREADS: Final = "otelkit-"
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
 _NOUNS: Final = {LOGS: "log records", LOKI: "log lines for Loki"}
-_SUPPRESSED: Final[str] = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "")
-"""What instrumentations of clients look for; not public, though contrib relies on it."""
 _FORK_PATIENCE: Final = 1.0
 """Seconds that a fork waits for a first request, which a server may leave without an answer."""
 
@@ -179,8 +176,12 @@ class SendQueue(Generic[T]):
             self._give_up(SHUTDOWN)
 
     def _run(self) -> None:
-        # A request that delivers spans must not make another span.
-        context.attach(context.set_value(_SUPPRESSED, True))
+        with untraced():  # a request that delivers spans must not make another span
+            self._send_until_stopped()
+        with self._lock:
+            self._give_up(EXPORT_FAILED)
+
+    def _send_until_stopped(self) -> None:
         retry = _FIRST_RETRY
         while True:
             # While the server is away, a filling queue is no reason to try again sooner.
@@ -194,8 +195,6 @@ class SendQueue(Generic[T]):
                 retry = min(retry * 2, _LONGEST_RETRY)
             if self._stopping:
                 break
-        with self._lock:
-            self._give_up(EXPORT_FAILED)
 
     def _send_all(self) -> bool:
         while batch := self._take():

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
 
 from instrument.otlp import Attributes, OtlpEndpoint, attributes
-from otelkit.instrument.outgoing import untraced
+from otelkit.instrument.suppression import untraced
 from shop.servers import free_port
 from shop.waiting import until
 

@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 
 import otelkit
 from instrument.conftest import Init, Spans
-from otelkit.instrument.outgoing import untraced
+from otelkit.instrument.suppression import untraced
 from shop.waiting import until
 
 FAMILY = "http_server_request_duration_seconds"

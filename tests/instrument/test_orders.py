@@ -82,9 +82,7 @@ def test_an_order_may_end_in_another_context_than_it_began_in() -> None:
     contextvars.copy_context().run(block.__exit__, None, None, None)
 
 
-def test_an_event_holds_all_that_was_said_and_is_one_by_the_schema(
-    init: Init, spans: Spans, spool: Path
-) -> None:
+def test_an_event_holds_all_that_was_said_and_is_one_by_the_schema(init: Init, spool: Path) -> None:
     telemetry = init(events=unheard())
     at = datetime(2026, 3, 29, 3, 30, tzinfo=timezone(timedelta(hours=3)))
     with (
@@ -115,11 +113,22 @@ def test_an_event_holds_all_that_was_said_and_is_one_by_the_schema(
         },
     }
     CHECKER.validate(event | {"id": "1"})
-    (moved,) = spans()["pricing"].events
-    assert (moved.name, dict(moved.attributes or {})) == (
-        "order.moved",
-        {"order.id": "A-1", "order.stage": "priced"},
-    )
+
+
+def test_a_span_says_how_far_its_order_has_come_and_each_step_of_the_way(
+    init: Init, spans: Spans
+) -> None:
+    telemetry = init(events=unheard())
+    with telemetry.tracer.start_as_current_span("pricing"), otelkit.order("A-1") as order:
+        order.moved_to("submitted")
+        order.moved_to("priced")
+    span = spans()["pricing"]
+    assert span.attributes is not None
+    assert span.attributes["order.stage"] == "priced", "what the order journey shows of a trace"
+    assert [(moved.name, dict(moved.attributes or {})) for moved in span.events] == [
+        ("order.moved", {"order.id": "A-1", "order.stage": "submitted"}),
+        ("order.moved", {"order.id": "A-1", "order.stage": "priced"}),
+    ]
 
 
 def say(**given: Any) -> None:

@@ -56,6 +56,7 @@ class Shop:
                 stderr=subprocess.STDOUT,
             )
         self.answered: Counter[str] = Counter()
+        self.ids: list[str] = []
         self._orders = orders("7")
 
     def workers(self) -> set[int]:
@@ -68,6 +69,7 @@ class Shop:
         for order in itertools.islice(self._orders, count):
             answer = httpx.post(f"http://{HOST}:{self.port}/orders", json=order, timeout=10)
             self.answered[str(answer.status_code)] += 1
+            self.ids += [answer.json()["id"]] if answer.status_code == 201 else []
 
     def counted(self) -> dict[str, float]:
         """Requests by status, as /metrics has them."""
@@ -127,6 +129,7 @@ def test_totals_are_those_that_customers_counted_also_after_a_worker_is_killed_a
     for before, after in itertools.pairwise(scrapes):
         assert all(after.get(name, 0) >= value for name, value in before.items())
     assert not list(shop.files.glob(f"*_{killed}.db")), "its files are added up"
+    assert len(set(shop.ids)) == len(shop.ids), "no worker gives an order the id of another's"
 
 
 COUNT = """

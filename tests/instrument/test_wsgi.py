@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 import otelkit
 from instrument.conftest import Init, Spans
-from otelkit.instrument.outgoing import untraced
+from otelkit.instrument.suppression import untraced
 from shop.waiting import until
 
 App = Callable[[dict[str, Any], Any], Iterable[bytes]]

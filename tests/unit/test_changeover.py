@@ -221,7 +221,7 @@ def check_counters(before: Tallies, collector: Collector) -> None:
 def _known(state: State) -> State:
     """An order as a replay knows it."""
     runs = tuple(replace(run, counted="") for run in state.runs)
-    return replace(state, runs=runs, seen=(), log=0)
+    return replace(state, runs=runs, seen=b"", log=0)
 
 
 def _gauges(tallies: Tallies) -> dict[object, float]:

@@ -20,7 +20,7 @@ def test_prometheus_alerts_on_overdue_orders_and_dead_letters_by_name(demo: Demo
     told = output[output.index("Alertmanager received from Prometheus:") :]
     assert re.search(
         r"OrdersOverdue \((page|ticket) for plant\), \w[\w-]+: \d+ new within 1h\. "
-        r"Longest overdue: (A-\d+ in \w+(, )?)+\.",
+        r"Longest overdue: (A-[\d-]+ in \w+(, )?)+\.",
         told,
     ), told
     assert re.search(r"DeadLetters \(ticket for plant\).*: \d+ from mes\.orders \(rejected\)", told)
@@ -51,7 +51,7 @@ def test_embedded_needs_no_server_and_finds_the_overdue_order(demo: Demo) -> Non
         assert until(has_ended, 240)
         output, _ = process.communicate()
     assert process.returncode == 0, output
-    assert re.search(r"overdue in the collector's API, and on /metrics: A-\d+", output)
+    assert re.search(r"overdue in the collector's API, and on /metrics: A-[\d-]+", output)
     assert [c for c in commands if "shop.mes" in c], "the shop ran"
     assert [c for c in commands if re.search("rabbitmq|epmd|prometheus", c)] == []
 

@@ -6,30 +6,24 @@ import functools
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from opentelemetry import context, trace
 from opentelemetry.trace import Span, Status, StatusCode
 
 from otelkit.instrument import runtime
 from otelkit.instrument.runtime import Signals
+from otelkit.instrument.suppression import suppressed
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 log = logging.getLogger("otelkit")
 
-# The plain key is what older instrumentations set.
-_OLD_KEY: Final = "suppress_instrumentation"
-_KEY: Final = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", _OLD_KEY)
-
 
 def active() -> Signals | None:
     """What this process uses; None before ``init``, after a shutdown and under suppression."""
-    telemetry, here = runtime.active(), context.get_current()
-    if telemetry is None or here.get(_KEY) or here.get(_OLD_KEY):
-        return None
-    return telemetry
+    return None if suppressed() else runtime.active()
 
 
 def guarded(step: Callable[P, R]) -> Callable[P, R | None]:
