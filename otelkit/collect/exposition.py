@@ -40,7 +40,8 @@ Labels = tuple[str, ...]
 
 
 class Exposition(Collector):
-    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now."""
+    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now,
+    ``refused`` how many requests found no room."""
 
     def __init__(
         self,
@@ -193,17 +194,27 @@ class Exposition(Collector):
 
 
 class ProcessExposition(Collector):
-    """What is the process's own, however many shards it works on: whether sources are read."""
+    """What is the process's own, however many shards it works on.
 
-    def __init__(self, system: str, conditions: Callable[[], Mapping[str, Condition]]) -> None:
+    ``refused`` counts requests that were sent away, ``conditions`` tell which sources are read.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        conditions: Callable[[], Mapping[str, Condition]],
+        refused: Callable[[], float],
+    ) -> None:
         self._system = system
         self._conditions = conditions
+        self._refused = refused
 
     def describe(self) -> Iterable[Family]:
         """Nothing, so that a registry does not scrape on registration."""
         return ()
 
     def collect(self) -> Iterator[Family]:
+        yield _family(self._system, names.COLLECTOR_REFUSED, (((), self._refused()),))
         conditions = self._conditions().items()
         up = (((name,), found.up) for name, found in conditions)
         yield _family(self._system, names.SOURCE_UP, up)

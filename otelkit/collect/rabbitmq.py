@@ -137,7 +137,7 @@ class OrderSource:
         if self._marker:  # another reader has some in hand, also where it is gone unnoticed
             return False
         for queue in self._inlet.waiting:
-            if channel.queue_declare(queue, passive=True).method.message_count:
+            if broker.waiting(channel, queue, is_consumed=True) != 0:
                 return False
         # The answers come behind all deliveries before them, on the same channel.
         return not channel.get_waiting_message_count()

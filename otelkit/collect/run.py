@@ -27,6 +27,7 @@ from otelkit.collect.inbox import Inbox
 from otelkit.collect.instances import Instances
 from otelkit.collect.lease import Lease, Terms, shard_name
 from otelkit.collect.rabbitmq import NAME, OrderSource
+from otelkit.collect.requests import Admission
 from otelkit.collect.settings import Settings
 from otelkit.collect.shard import Shard
 from otelkit.collect.sources import Sources
@@ -75,14 +76,19 @@ def _alone(sla: Sla, settings: Settings, stopping: threading.Event, stack: ExitS
         sources.down(database.name, "not connected yet")
         shard.readers.append(DatabaseSource(database, engine, sources, stopping, batch=batch))
     shard.watch_dead_letters()
-    own = ProcessExposition(sla.system, sources.all)
-    app = _api(shard, settings, stopping, own)
+    admission = Admission()
+    own = ProcessExposition(sla.system, sources.all, lambda: admission.refused)
+    app = _api(shard, settings, stopping, admission, own)
     shard.start()
     return app
 
 
 def _api(
-    shard: Shard, settings: Settings, stopping: threading.Event, *more: MetricsCollector
+    shard: Shard,
+    settings: Settings,
+    stopping: threading.Event,
+    admission: Admission,
+    *more: MetricsCollector,
 ) -> Starlette:
     registry = CollectorRegistry()
     for collector in (shard.exposition([d.name for d in settings.databases]), *more):
@@ -90,7 +96,7 @@ def _api(
     token = settings.token if settings.shards is None else None  # which its front has asked for
     return Api(
         shard.engine, shard.orders, shard.changeover, shard.sources, registry, token,
-        lambda: shard.ticker.alive, stopping.is_set,
+        lambda: shard.ticker.alive, stopping.is_set, admission=admission,
     ).app()  # fmt: skip
 
 
@@ -120,10 +126,13 @@ def _among_others(
     stack.callback(outlet.close)
     stack.callback(fleet.stop)
     fleet.start()
+    admission = Admission()
     registry = CollectorRegistry()
     registry.register(Instances(fleet.instances))
-    registry.register(ProcessExposition(sla.system, fleet.conditions))
-    return Front(fleet, outlet, registry, settings.token, stopping.is_set).app()
+    registry.register(ProcessExposition(sla.system, fleet.conditions, lambda: admission.refused))
+    return Front(
+        fleet, outlet, registry, settings.token, stopping.is_set, admission=admission
+    ).app()
 
 
 def _held(
@@ -148,7 +157,7 @@ def _held(
     if lease.shard == 0:  # what there is once for all
         shard.others.append(Inbox(amqp, terms.shards, sources, stopping))
         shard.watch_dead_letters()
-    app = _api(shard, settings, stopping)
+    app = _api(shard, settings, stopping, Admission())
     from otelkit.collect.fleet import Held
 
     return Held(lease, shard, app, shard.exposition(()), until=0.0)

@@ -86,7 +86,7 @@ def known(tmp_path: Path) -> Iterator[CollectorRegistry]:
         orders = Orders(engine, store)
         clock = START + 125
         registry.register(Exposition(engine, orders, lambda: readings, lambda: clock))
-        registry.register(ProcessExposition("shop", sources.all))
+        registry.register(ProcessExposition("shop", sources.all, lambda: 0.0))
         yield registry
 
 
