@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from otelkit import names
@@ -23,6 +23,8 @@ _QUIET_SECONDS: Final = 0.1
 """A batch that is not full is committed after so long without another event."""
 _OLDEST_SECONDS: Final = 0.5
 """And after so long in any case."""
+_LOOK_SECONDS: Final = 0.25
+"""Between two looks whether a queue that seems empty is."""
 
 Delivery = tuple[int, "pika.BasicProperties", bytes, float]
 """A delivery tag, what was delivered, and when."""
@@ -55,7 +57,7 @@ class OrderSource:
         self._sources = sources
         self._stopping = stopping
         self._batch = batch
-        self._horizon: Callable[[float], float | None] = _unknown
+        self._known_until: float | None = None
         self._marker = ""
         """Put into the queue when we came, and not read yet."""
 
@@ -64,14 +66,14 @@ class OrderSource:
 
         Deadlines past it must not be judged: the event that met one may still be in the queue.
         """
-        return self._horizon(now)
+        return None if self._known_until is None else min(self._known_until, now)
 
     def run(self) -> None:
         """The body of a thread."""
         broker.keep_trying(self._consume, self._down, self._stopping)
 
     def _down(self, why: str) -> None:
-        self._horizon = _unknown
+        self._known_until = None
         self._sources.down(NAME, why)
 
     def _consume(self) -> None:
@@ -81,13 +83,15 @@ class OrderSource:
             channel.basic_qos(prefetch_count=2 * self._batch)
             self._sources.up(NAME)
             self._marker = self._inlet.mark(channel)
+            looked = 0.0
             for deliveries, drained in self._batches(channel):
                 if deliveries:
                     self._engine.apply(self._ours(deliveries))
                     channel.basic_ack(deliveries[-1][0], multiple=True)
-                    self._horizon = self._newest_event
-                if drained and self._horizon is not _now and self._is_empty(channel):
-                    self._horizon = _now
+                    self._known_until = self._engine.heard
+                now = time.time()
+                if drained and abs(now - looked) > _LOOK_SECONDS and self._is_empty(channel):
+                    self._known_until = looked = now
         finally:
             if channel.connection.is_open:
                 channel.connection.close()
@@ -141,15 +145,3 @@ class OrderSource:
                 return False
         # The answers come behind all deliveries before them, on the same channel.
         return not channel.get_waiting_message_count()
-
-    def _newest_event(self, now: float) -> float | None:
-        heard = self._engine.heard
-        return None if heard is None else min(heard, now)
-
-
-def _now(now: float) -> float | None:
-    return now
-
-
-def _unknown(_now: float) -> float | None:
-    return None
