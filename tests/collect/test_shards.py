@@ -31,7 +31,7 @@ SHARDS = 6
 LEASE = 2.0
 LATENESS = 6.0
 """More than RabbitMQ takes to miss a collector that sleeps."""
-ROUNDS_A_SECOND = 6
+ROUNDS_A_SECOND = 12
 STEPS = {
     "quick": ((0.0, "submitted"), (0.2, "priced"), (0.4, "manufacturing"), (1, "packed"),
               (1.2, "shipped")),
@@ -47,7 +47,8 @@ OUTCOMES = {
 }
 """Of ``manufacturing-on-time`` (8 s) and ``delivered-on-time`` (20 s)."""
 RARE = {"slow": 5, "stuck": 10}
-"""Only every so many rounds: what opens and stays."""
+"""Only every so many rounds, and of the first only: the others need not wait for their ends."""
+FIRST_ROUNDS = 10 * ROUNDS_A_SECOND
 
 
 # --- what they share -----------------------------------------------------------------------
@@ -241,7 +242,7 @@ class Publisher:
         return [
             (now + after, f"{story}-{number}", status)
             for story, steps in STEPS.items()
-            if number % RARE.get(story, 1) == 0
+            if story not in RARE or (number < FIRST_ROUNDS and number % RARE[story] == 0)
             for after, status in steps
         ]
 
@@ -324,7 +325,9 @@ def test_collectors_that_die_sleep_and_leave_in_turn_lose_nothing_and_count_noth
     assert not +fleet.totals(names.ORDER_CLOCK_CORRECTIONS.name, "from")
     outcomes = fleet.totals(names.ORDER_EVENTS.name, "source", "outcome") - taken
     outcomes.pop(("rabbitmq", "duplicate"), None)
-    assert outcomes == {("rabbitmq", "applied"): publisher.count}
+    # What a broker delivers anew may come late.
+    assert sum(outcomes.values()) == outcomes["rabbitmq", "applied"] + outcomes["rabbitmq", "late"]
+    assert sum(outcomes.values()) == publisher.count
     assert opened(fleet) == sum(order.startswith("stuck") for order in publisher.told)
     check_orders(fleet, publisher)
     check_prometheus(fleet, clocks - counted, began)
@@ -379,7 +382,7 @@ def check_orders(fleet: Fleet, publisher: Publisher) -> None:
 
 def check_prometheus(fleet: Fleet, clocks: Mapping[tuple[str, ...], int], began: float) -> None:
     """No counter fell, and each rose by what is true, whoever had its shard."""
-    window = f"{int(time.time() - began) + 30}s"
+    window = f"{int(time.time() - began) + 1}s"
     counters = (names.ORDER_CLOCKS.name, names.ORDER_EVENTS.name)
     for counter in counters:
         assert set(fleet.ask(f"resets({counter}[{window}])").values()) == {0.0}
