@@ -25,7 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from otelkit.collect import answers, live, merging, openapi, requests
+from otelkit.collect import answers, clockanswers, clockmerging, live, merging, openapi, requests
 from otelkit.collect.api import application, json_response
 from otelkit.collect.exchange import Outlet
 from otelkit.collect.exposition import HTTP
@@ -65,6 +65,9 @@ class Front:
             Route("/orders/{order_id:path}", self.erase, methods=["DELETE"]),
             Route("/acks", self.acknowledge, methods=["POST"]),
             Route("/quarantine", self.quarantine),
+            Route("/clocks", self.clocks),
+            Route("/clocks/plan", self.change, methods=["POST"]),
+            Route("/clocks/apply", self.change, methods=["POST"]),
             Mount("/shards", self.of_shard),
         ]
         return application(routes, self.token)
@@ -143,9 +146,7 @@ class Front:
             name = requests.ack(body, self.clock()).order
         known = await self._find(name)
         told = await self._each(known, "POST", "/acks", body=body)
-        for one in told.values():
-            if not one.is_success:
-                return Response(one.content, one.status_code, media_type=openapi.JSON)
+        _raise_refused(told)
         return _found(name, {n: _decoded(one, answers.Found) for n, one in told.items()})
 
     async def list_orders(self, request: Request) -> Response:
@@ -161,9 +162,7 @@ class Front:
                 "/orders",
                 {n: urlencode(asked | after[n]) for n in self.fleet.shards},
             )
-            refused = next((one for one in told.values() if one.is_client_error), None)
-            if refused is not None:
-                raise HTTPException(refused.status_code, _decoded(refused, answers.Refusal).error)
+            _raise_refused(told)
             pages = {n: _decoded(one, answers.Orders) for n, one in told.items()}
             return merging.merged(pages, limit)
 
@@ -171,6 +170,25 @@ class Front:
             return json_response(await look())
         await look()  # what is asked wrongly is refused at once
         return live.response(look, self.admission, self.stopping, self.clock)
+
+    # --- another SLA file ------------------------------------------------------------------
+
+    async def clocks(self, _request: Request) -> Response:
+        """Which policies open orders follow, and how far a plan or its application has come."""
+        return json_response(await self._clocks())
+
+    async def change(self, request: Request) -> Response:
+        """Begin to tell what an SLA file would change, or to let open orders follow it."""
+        async with self.admission.body(request) as body:
+            path = request.url.path
+            told = await self._each(self.fleet.shards, "POST", path, body=body)
+        _raise_refused(told)
+        return json_response(await self._clocks(), 202)
+
+    async def _clocks(self) -> clockanswers.Clocks:
+        return clockmerging.merged(await self._read_all("/clocks", {}, clockanswers.Clocks))
+
+    # --- asking ----------------------------------------------------------------------------
 
     async def _find(self, name: str) -> dict[int, answers.Found]:
         """The orders of a name by shard: those whose id it is, or else those that others call so.
@@ -189,8 +207,6 @@ class Front:
         if missed and not own:
             raise missed[0]
         return own or found
-
-    # --- asking ----------------------------------------------------------------------------
 
     async def _read_all(self, path: str, query: Mapping[str, str], kind: type[T]) -> dict[int, T]:
         queries = dict.fromkeys(self.fleet.shards, urlencode(query))
@@ -239,6 +255,13 @@ class Front:
             headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
             self._client = httpx.AsyncClient(headers=headers, timeout=_TIMEOUT)
         return self._client
+
+
+def _raise_refused(told: Mapping[int, httpx.Response]) -> None:
+    """What one shard refuses is refused."""
+    for one in told.values():
+        if one.is_client_error:
+            raise HTTPException(one.status_code, _decoded(one, answers.Refusal).error)
 
 
 def _path(name: str) -> str:

@@ -24,7 +24,7 @@ from otelkit.collect.lease import shard_name
 from rigged import LAUNCHER, MID_HAND_OVER
 from shop.databases import PostgreSQL
 from shop.servers import HOST, Prometheus, RabbitMQ
-from shop.services import Collector
+from shop.services import SLA_FILE, Collector
 from shop.waiting import until
 
 SHARDS = 6
@@ -188,10 +188,25 @@ def test_any_collector_answers_for_all_shards(fleet: Fleet) -> None:
         assert second.request("DELETE", "/orders/A-1").json() == {"orders": 1}
         assert third.get("/orders/W-A-1").status_code == 404, "its name elsewhere is forgotten"
         assert third.get("/orders", params={"state": "late"}).status_code == 400
+        plan(second, third, len(orders))
         for order in orders:
             now = moved(order, "shipped", time.time())
             first.post("/events", content=now).raise_for_status()
     assert until(lambda: opened(fleet) == 0, 30), "all is done for the next test"
+
+
+def plan(one: httpx.Client, other: httpx.Client, orders: int) -> None:
+    """What another SLA file would change is told of all shards together."""
+    stricter = SLA_FILE.read_text().replace("{allow: 8s}", "{allow: 7s}")
+    one.post("/clocks/plan", content=stricter).raise_for_status()
+
+    def work() -> dict[str, int]:
+        found: dict[str, int] = other.get("/clocks").raise_for_status().json()["changeover"]
+        return found
+
+    assert until(lambda: work()["finished"], 20)
+    assert (work()["orders"], work()["changed"]) == (orders, orders)
+    assert one.post("/clocks/plan", content="version: 1").status_code == 400
 
 
 def listed(api: httpx.Client, query: Mapping[str, str]) -> list[dict[str, object]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from otelkit import spec
 
-from .scenario import Expected, Scenario, given  # noqa: F401
+from .scenario import Expected, Scenario, given
+
+__all__ = ["given"]
 
 SLA = """
 version: 1
