@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from otelkit.events import OrderMoved
 from otelkit.instrument import logs, orders, outgoing, pika, runtime, traces
-from otelkit.instrument.orders import EventLog
+from otelkit.instrument.eventlog import EventLog
 from otelkit.instrument.records import Reader
 from otelkit.instrument.settings import Settings
 from otelkit.instrument.telemetry import LOCAL, Telemetry
