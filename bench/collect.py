@@ -76,10 +76,7 @@ def measure(
                 engine = Engine(spec.loads(SLA, "sla.yaml"), store)
                 answers = Answers(engine, store)
                 registry = CollectorRegistry()
-                exposition = Exposition(
-                    spec.loads(SLA, "sla.yaml"), engine, answers, Sources(), dict, lambda: NOW
-                )
-                registry.register(exposition)
+                registry.register(Exposition(engine, answers, Sources(), dict, lambda: NOW))
                 held = Held(size, orders, engine, answers, registry)
                 yield from _answers(held, first)
                 yield from _events(held, broker)

@@ -19,6 +19,7 @@ from otelkit.cli import (
     backtest,
     backup,
     check,
+    clocks,
     collect,
     diff,
     explain,
@@ -55,6 +56,7 @@ app.command("collect", epilog=collect.EXAMPLE)(collect.collect)
 app.command("backup", epilog=backup.EXAMPLE)(backup.backup)
 app.command("order", epilog=order.EXAMPLE)(order.order)
 app.add_typer(orders.app, name="orders")
+app.add_typer(clocks.app, name="clocks")
 app.add_typer(import_.app, name="import")
 app.command("schema", epilog=schema.EXAMPLE)(schema.schema)
 

@@ -64,6 +64,28 @@ def send(
     return _answer(address, *_request(address, token, "POST", path, json=told))
 
 
+def send_text(address: str, token: str | None, path: str, text: str) -> dict[str, Any]:
+    """What the collector answers to a file. Raises as :func:`ask` does."""
+    answer, found = _request(address, token, "POST", path, content=text.encode())
+    return _known(address, answer, found, "changeover")
+
+
+def ask_for(address: str, token: str | None, path: str, key: str) -> dict[str, Any]:
+    """An answer that has a key. Raises as :func:`ask` does."""
+    return _known(address, *_request(address, token, "GET", path), key)
+
+
+def _known(address: str, answer: httpx.Response, found: dict[str, Any], key: str) -> dict[str, Any]:
+    if answer.status_code == 404 or (answer.is_success and key not in found):
+        raise UnavailableError(
+            f"what answers at {address} is no collector, or an older one; "
+            "name another with --collector"
+        )
+    if not answer.is_success:
+        raise _refusal(address, answer, found)
+    return found
+
+
 def _answer(address: str, answer: httpx.Response, found: dict[str, Any]) -> dict[str, Any] | None:
     if answer.is_success or answer.status_code == 404:
         if "orders" not in found:

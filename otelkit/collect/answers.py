@@ -14,8 +14,9 @@ from otelkit.collect.batch import OUTCOMES, QUARANTINED, Taken
 from otelkit.collect.clock import Run
 from otelkit.collect.decode import Event
 from otelkit.collect.ledger import Acknowledgement, Rejected
-from otelkit.collect.orders import LateOrder, OrderStory, Page, Standing
+from otelkit.collect.orders import LateOrder, OrderStory, Page
 from otelkit.collect.sources import Condition
+from otelkit.collect.standing import Standing
 
 
 class Refusal(msgspec.Struct, frozen=True):

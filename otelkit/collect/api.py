@@ -22,15 +22,16 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from otelkit.collect import answers, openapi, requests
+from otelkit.collect import answers, clockanswers, openapi, requests
 from otelkit.collect.acks import MOST
 from otelkit.collect.batch import QUARANTINED, Received
+from otelkit.collect.changeover import Changeover
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP
 from otelkit.collect.openapi import OPEN_PATHS
 from otelkit.collect.orders import Orders
 from otelkit.collect.sources import Sources
-from otelkit.errors import StoreError
+from otelkit.errors import ConfigError, StoreError
 
 STREAM_LOOK_SECONDS: Final = 1.0
 STREAM_SIGN_SECONDS: Final = 15.0
@@ -44,6 +45,7 @@ class Api:
 
     engine: Engine
     orders: Orders
+    changeover: Changeover
     sources: Sources
     registry: CollectorRegistry
     token: str | None
@@ -65,6 +67,9 @@ class Api:
             Route("/orders/{order_id:path}", self.erase, methods=["DELETE"]),
             Route("/acks", self.acknowledge, methods=["POST"]),
             Route("/quarantine", self.quarantine),
+            Route("/clocks", self.clocks),
+            Route("/clocks/plan", self.plan, methods=["POST"]),
+            Route("/clocks/apply", self.apply, methods=["POST"]),
         ]
         guard = [Middleware(_Guard, token=self.token)] if self.token is not None else []
         handlers: Any = {
@@ -181,6 +186,36 @@ class Api:
                     yield news if state != told else b": nothing new\n\n"
                     told, told_at = state, self.clock()
                 await asyncio.sleep(STREAM_LOOK_SECONDS)
+
+    # --- another SLA file ------------------------------------------------------------------
+
+    def clocks(self, _request: Request) -> Response:
+        """Which policies open orders follow, and how far a plan or its application has come."""
+        return self._clocks(200)
+
+    def _clocks(self, status: int) -> Response:
+        return _json(clockanswers.clocks(self.changeover), status)
+
+    async def plan(self, request: Request) -> Response:
+        """Begin to tell what an SLA file would change; ``GET /clocks`` has the answer."""
+        async with self.admission.body(request) as body:
+            return await run_in_threadpool(self._change, body, apply=False)
+
+    async def apply(self, request: Request) -> Response:
+        """Judge by an SLA file from now on, and begin to let open orders follow it."""
+        async with self.admission.body(request) as body:
+            return await run_in_threadpool(self._change, body, apply=True)
+
+    def _change(self, body: bytes, *, apply: bool) -> Response:
+        text, new = requests.sla(body)
+        try:
+            if apply:
+                self.changeover.apply(new, text)
+            else:
+                self.changeover.plan(new)
+        except ConfigError as error:
+            raise HTTPException(409, str(error)) from error
+        return self._clocks(202)
 
 
 class _Guard:

@@ -19,13 +19,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from otelkit import names
-from otelkit.calendars import build
 from otelkit.collect import rabbitmq
 from otelkit.collect.ages import AGE_BUCKETS, Aged
 from otelkit.collect.batch import OUTCOMES
 from otelkit.collect.deadletters import Reading
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
+from otelkit.collect.revision import outdated
 from otelkit.collect.sources import Sources
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Clock, Sla
@@ -39,26 +39,30 @@ Labels = tuple[str, ...]
 
 
 class Exposition(Collector):
-    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now."""
+    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now,
+    ``refused`` how many requests found no room."""
 
     def __init__(
         self,
-        sla: Sla,
         engine: Engine,
         orders: Orders,
         sources: Sources,
         readings: Callable[[], Mapping[str, Reading]],
         clock: Callable[[], float],
         databases: Sequence[str] = (),
+        refused: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._sla = sla
         self._engine = engine
         self._orders = orders
         self._sources = sources
         self._readings = readings
         self._clock = clock
+        self._refused = refused
         self._event_sources = (rabbitmq.NAME, HTTP, *databases)
-        self._calendars = {name: build(calendar) for name, calendar in sla.calendars.items()}
+
+    @property
+    def _sla(self) -> Sla:
+        return self._engine.terms.sla
 
     def describe(self) -> Iterable[Family]:
         """Nothing, so that a registry does not scrape on registration."""
@@ -77,6 +81,8 @@ class Exposition(Collector):
         yield self._from_tallies(names.ORDER_CLOCKS, self._outcomes(), tallies)
         yield self._from_tallies(names.ORDER_CLOCK_CORRECTIONS, self._corrections(), tallies)
         yield from self._deadlines()
+        behind = outdated(self._engine.policies, tallies)
+        yield self._family(names.ORDERS_OUTDATED, (((name,), n) for name, n in behind.items()))
         possible = product(self._event_sources, OUTCOMES)
         yield self._from_tallies(names.ORDER_EVENTS, possible, tallies)
         yield from self._queues(tallies)
@@ -180,15 +186,16 @@ class Exposition(Collector):
         yield self._from_tallies(names.DLQ_ARRIVALS, (), tallies)
 
     def _own(self) -> Iterator[Family]:
-        now = self._clock()
+        now, calendars = self._clock(), self._engine.terms.calendars
         yield self._family(
             names.CALENDAR_OPEN,
-            (((name,), calendar.is_open(now)) for name, calendar in self._calendars.items()),
+            (((name,), calendar.is_open(now)) for name, calendar in calendars.items()),
         )
         ticked = self._engine.ticked
         yield self._family(names.COLLECTOR_TICK, () if ticked is None else (((SHARD,), ticked),))
         drift = self._engine.drift
         yield self._family(names.COLLECTOR_DRIFT, () if drift is None else (((), drift),))
+        yield self._family(names.COLLECTOR_REFUSED, (((), self._refused()),))
         conditions = self._sources.all()
         yield self._family(
             names.SOURCE_UP, (((name,), found.up) for name, found in conditions.items())

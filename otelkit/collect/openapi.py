@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from otelkit import events
-from otelkit.collect import answers
+from otelkit.collect import answers, clockanswers
 from otelkit.collect.requests import KINDS, MAX_PAGE, AckRequest
 
 JSON: Final = "application/json"
@@ -66,6 +66,12 @@ _ORDER_ID: Final = {
     "schema": {"type": "string"},
 }
 
+_SLA: Final = {"application/yaml": {"schema": {"type": "string"}}}
+_CHANGING: Final = {
+    202: clockanswers.Clocks, 400: answers.Refusal, 409: answers.Refusal, 413: answers.Refusal,
+    429: answers.Refusal, 503: answers.Refusal,
+}  # fmt: skip
+
 OPERATIONS: Final = (
     Operation("/metrics", "get", "The collector's metrics, for Prometheus.", {200: None}),
     Operation("/healthz", "get", "Whether deadlines are looked for.", {200: None, 503: None}),
@@ -108,6 +114,18 @@ OPERATIONS: Final = (
         body={JSON: {"schema": {"$ref": _REF.format(name="AckRequest")}}},
     ),
     Operation(
+        "/clocks", "get", "Which policies clocks follow; how far a plan or its application is.",
+        {200: clockanswers.Clocks},
+    ),
+    Operation(
+        "/clocks/plan", "post", "Begin to tell what an SLA file would change.",
+        _CHANGING, body=_SLA,
+    ),
+    Operation(
+        "/clocks/apply", "post", "Judge by an SLA file from now on, open orders too.",
+        _CHANGING, body=_SLA,
+    ),
+    Operation(
         "/quarantine", "get", "What was no event, the latest first.",
         {200: answers.Quarantine, 400: answers.Refusal}, (_LIMIT,),
     ),
@@ -143,7 +161,8 @@ def _operation(one: Operation, *, guarded: bool) -> dict[str, Any]:
     if asks:
         found[401] = answers.Refusal
     responses = {str(status): _answer(kind) for status, kind in sorted(found.items())}
-    responses["200"]["content"] |= one.more
+    if one.more:
+        responses["200"]["content"] |= one.more
     body = {} if one.body is None else {"requestBody": {"required": True, "content": one.body}}
     return {
         "summary": one.summary,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from otelkit import names
 from otelkit.collect.acks import Acks
@@ -12,11 +12,10 @@ from otelkit.collect.clock import Policy, Run, State
 from otelkit.collect.decode import Event
 from otelkit.collect.engine import Engine
 from otelkit.collect.ledger import Acknowledgement
-from otelkit.collect.standing import AT_RISK, OVERDUE, is_at_risk, is_overdue
+from otelkit.collect.standing import AT_RISK, OVERDUE, Standing, standing_of
 from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm, Place, Store
 
 Kind = Literal["overdue", "at_risk", "open"]
-Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
 OPEN: Final = "open"
 _LOOKS: Final = 20
 """Pages of alarms that one question looks at, so that a rare partner costs no more than others."""
@@ -49,6 +48,8 @@ class OrderStory:
         if self.policy is None or not self.state.open:
             return ()
         process = self.policy.process
+        if self.state.stage not in process.stages:
+            return ()  # it has left the SLA file
         if self.state.paused:
             return (self.state.stage,)
         found = []
@@ -59,14 +60,8 @@ class OrderStory:
         return (*found, *process.done)
 
     def standing(self, run: Run) -> Standing:
-        """The state of a clock, in the word that is its metric label where it has one."""
-        if run.outcome:
-            return cast("Standing", run.outcome)
-        if run.deadline is None:
-            return "paused"
-        if is_overdue(run, self.now):
-            return OVERDUE
-        return AT_RISK if is_at_risk(run, self.now) else "running"
+        """The state of a clock."""
+        return standing_of(run, self.now)
 
     def closed_until(self, run: Run) -> float | None:
         """When a clock that runs goes on, if it is outside of its hours; a paused one waits for its

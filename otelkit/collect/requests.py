@@ -13,10 +13,13 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from otelkit import spec
 from otelkit.collect.decode import Name
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Kind
+from otelkit.collect.policies import Terms, terms
 from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm
+from otelkit.errors import SpecError
 
 MAX_BODY: Final = 8 * 1024 * 1024
 MAX_EVENTS: Final = 10_000
@@ -27,6 +30,7 @@ MAX_HELD: Final = 32 * 1024 * 1024
 """Bytes of events that wait at once."""
 BODY_SECONDS: Final = 30.0
 RETRY_AFTER: Final = 1
+_BUSY: Final = "more events wait than may; send them again later"
 MAX_PAGE: Final = 500
 MAX_STREAMS: Final = 32
 """Pages that show orders live at once, each of which asks the store every second."""
@@ -45,12 +49,14 @@ class Admission:
         self._requests = 0
         self._bytes = 0
         self._streams = 0
+        self.refused = 0
+        """Requests that were told to come again."""
 
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """All of a body, which counts as held for as long as the block lasts."""
         if self._requests >= MAX_REQUESTS:
-            raise _busy()
+            raise self._busy()
         self._requests += 1
         chunks, size = [], 0
         try:
@@ -64,7 +70,7 @@ class Admission:
                             413, f"more than {MAX_BODY} bytes; send smaller batches"
                         )
                     if self._bytes > MAX_HELD:
-                        raise _busy()
+                        raise self._busy()
             yield b"".join(chunks)
         except TimeoutError:
             raise HTTPException(
@@ -74,10 +80,14 @@ class Admission:
             self._requests -= 1
             self._bytes -= size
 
+    def _busy(self, told: str = _BUSY) -> HTTPException:
+        self.refused += 1
+        return HTTPException(429, told, {"Retry-After": str(RETRY_AFTER)})
+
     def check_streams(self) -> None:
         """Refuse one more stream where there are as many as may be."""
         if self._streams >= MAX_STREAMS:
-            raise _busy(f"{MAX_STREAMS} lists are streamed already; ask for one page instead")
+            raise self._busy(f"{MAX_STREAMS} lists are streamed already; ask for one page instead")
 
     @contextmanager
     def stream(self) -> Iterator[None]:
@@ -87,10 +97,6 @@ class Admission:
             yield
         finally:
             self._streams -= 1
-
-
-def _busy(told: str = "more events wait than may; send them again later") -> HTTPException:
-    return HTTPException(429, told, {"Retry-After": str(RETRY_AFTER)})
 
 
 def split(body: bytes) -> Sequence[bytes]:
@@ -125,6 +131,17 @@ def ack(body: bytes, now: float) -> AckRequest:
     if not found.reason.isprintable():
         raise HTTPException(400, "the reason holds control characters; send it without")
     return found
+
+
+def sla(body: bytes) -> tuple[str, Terms]:
+    """The SLA file that was sent: its text, and what it asks of orders."""
+    try:
+        text = body.decode("utf-8-sig")
+        return text, terms(spec.loads(text, "the SLA file that was sent"))
+    except UnicodeDecodeError as error:
+        raise HTTPException(400, f"the SLA file is not UTF-8: {error}") from error
+    except SpecError as error:
+        raise HTTPException(400, str(error)) from error
 
 
 class Question(TypedDict):

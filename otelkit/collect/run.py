@@ -18,11 +18,14 @@ from starlette.applications import Starlette
 from otelkit import names
 from otelkit.collect.api import Api
 from otelkit.collect.batch import Overdue
+from otelkit.collect.changeover import Changeover, in_force
 from otelkit.collect.deadletters import DeadLetterWatch, Reading, source_name
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import HTTP, Exposition
 from otelkit.collect.orders import Orders
+from otelkit.collect.policies import terms
 from otelkit.collect.rabbitmq import NAME, OrderSource
+from otelkit.collect.requests import Admission
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
 from otelkit.collect.sqlsource import DatabaseSource
@@ -50,15 +53,16 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
         listener = stack.enter_context(_listen(*settings.listen))
         store = open_store(settings.store)
         stack.callback(store.close)
-        engine = Engine(sla, store, partial(_tell, sla))
+        engine = Engine(in_force(sla, store), store, partial(_tell, sla))
         sources = Sources()
         sources.up(HTTP)
         sources.up(STORE)
         readers = _readers(settings, engine, sources, stopping)
         watch = _watch(sla, settings, engine, sources, stopping)
         ticker = Ticker(engine, settings, sources, stopping, partial(_horizon, readers))
-        app = _app(sla, settings, engine, store, sources, watch, ticker, stopping)
-        parts: list[_Part] = [ticker, *readers, *([] if watch is None else [watch])]
+        changeover = Changeover(engine, store, terms(sla).fingerprint, stopping)
+        app = _app(settings, engine, store, sources, watch, ticker, changeover, stopping)
+        parts: list[_Part] = [ticker, changeover, *readers, *([] if watch is None else [watch])]
         threads = [
             threading.Thread(target=part.run, name=type(part).__name__, daemon=True)
             for part in parts
@@ -117,23 +121,29 @@ def _horizon(readers: Sequence[_Reader], now: float) -> float | None:
 
 
 def _app(
-    sla: Sla,
     settings: Settings,
     engine: Engine,
     store: Store,
     sources: Sources,
     watch: DeadLetterWatch | None,
     ticker: Ticker,
+    changeover: Changeover,
     stopping: threading.Event,
 ) -> Starlette:
     orders = Orders(engine, store)
     registry = CollectorRegistry()
     databases = [database.name for database in settings.databases]
     readings = watch.readings if watch is not None else dict[str, Reading]
-    registry.register(Exposition(sla, engine, orders, sources, readings, time.time, databases))
+    admission = Admission()
+    registry.register(
+        Exposition(
+            engine, orders, sources, readings, time.time, databases, lambda: admission.refused
+        )
+    )
     return Api(
-        engine, orders, sources, registry, settings.token, lambda: ticker.alive, stopping.is_set
-    ).app()
+        engine, orders, changeover, sources, registry, settings.token, lambda: ticker.alive,
+        stopping.is_set, admission=admission,
+    ).app()  # fmt: skip
 
 
 def _watch(

@@ -33,10 +33,23 @@ def check(path: Path, now: datetime | None = None) -> Checked:
 
 
 def loads(text: str, file: str) -> Sla:
-    """The SLA file with this text; ``file`` is the name to use in problems."""
+    """The SLA file with this text; ``file`` is the name to use in problems.
+
+    It includes no other, since a text stands in no folder.
+    """
     from otelkit.spec.file import loads as load_text
 
     return load_text(text, file)
+
+
+def text_of(path: Path) -> str:
+    """The SLA file at ``path`` and those it includes as one text, for :func:`loads`.
+
+    Raises as :func:`load` does.
+    """
+    from otelkit.spec.file import whole
+
+    return whole(path)
 
 
 def json_schema() -> dict[str, Any]:

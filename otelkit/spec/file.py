@@ -16,7 +16,7 @@ from otelkit.spec.alerting import policies
 from otelkit.spec.calendars import calendars
 from otelkit.spec.draft import Parts
 from otelkit.spec.environments import environments
-from otelkit.spec.includes import merged
+from otelkit.spec.includes import alone, as_json, merged
 from otelkit.spec.objectives import objectives
 from otelkit.spec.reader import Reader, Table
 
@@ -35,7 +35,13 @@ def load(path: Path) -> Sla:
 
 def loads(text: str, file: str) -> Sla:
     """The SLA file with this text."""
-    return source.loads(text, file, lambda reader: _sla(reader, None))
+    return source.loads(text, file, lambda reader: _sla(alone(reader), None))
+
+
+def whole(path: Path) -> str:
+    """The SLA file at ``path`` and those it includes, as the text of one."""
+    load(path)
+    return source.load(path, as_json)
 
 
 def check(path: Path, now: datetime | None) -> Checked:

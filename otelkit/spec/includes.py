@@ -6,6 +6,7 @@ stands in one of them twice, and every problem bears the name of its own file.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,32 @@ def merged(reader: Reader) -> Reader:
                 pairs[key.text] = (first[0], joined)
     root = Mapping(reader.node.mark, (*pairs.values(), *extra))
     return Reader(root, reader.path, reader.report)
+
+
+def alone(reader: Reader) -> Reader:
+    """The reader of an SLA file that stands in no folder; one that includes others is told so."""
+    including = reader.at(KEY)
+    if including is None:
+        return reader
+    including.problem("there is no folder to find this in; write everything into one file")
+    assert isinstance(reader.node, Mapping)  # noqa: S101 - it has a key
+    pairs = tuple(pair for pair in reader.node.pairs if pair[0].text != KEY)
+    return Reader(Mapping(reader.node.mark, pairs), reader.path, reader.report)
+
+
+def as_json(reader: Reader) -> str:
+    """An SLA file and those it includes as one JSON document, which is an SLA file too."""
+    found = _plain(merged(reader).node)
+    assert isinstance(found, dict)  # noqa: S101 - it was read before
+    found.pop(KEY, None)
+    return json.dumps(found, ensure_ascii=False, indent=1)
+
+
+def _plain(node: Node) -> object:
+    """Every value as text, as the SLA file's are read."""
+    if isinstance(node, Mapping):
+        return {key.text: _plain(value) for key, value in node.pairs}
+    return [_plain(item) for item in node.items] if isinstance(node, Sequence) else node.text
 
 
 def _own_pairs(node: Node, report: Report) -> Iterator[tuple[Scalar, Node]]:

@@ -25,7 +25,7 @@ OTELKIT = Path(sys.executable).with_name("otelkit")
 COMMANDS = (
     "init", "check", "generate", "prove", "explain", "diff", "backtest", "gate", "import sloth",
     "import openslo", "collect", "backup", "order", "orders overdue", "orders load",
-    "orders ack", "orders erase", "schema",
+    "orders ack", "orders erase", "clocks plan", "clocks apply", "clocks show", "schema",
 )  # fmt: skip
 FIVE = """\
 version: 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
@@ -23,6 +24,7 @@ from otelkit import names, spec
 from otelkit.collect import openapi
 from otelkit.collect.api import Api
 from otelkit.collect.batch import Received
+from otelkit.collect.changeover import Changeover
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import Orders
@@ -43,8 +45,11 @@ def api(tmp_path: Path) -> Iterator[Api]:
     with closing(open_store(tmp_path / "orders.db")) as store:
         engine, sources, registry = Engine(sla, store), Sources(), CollectorRegistry()
         orders = Orders(engine, store)
-        registry.register(Exposition(sla, engine, orders, sources, dict, lambda: NOW))
-        yield Api(engine, orders, sources, registry, None, lambda: True, clock=lambda: NOW)
+        registry.register(Exposition(engine, orders, sources, dict, lambda: NOW))
+        changeover = Changeover(engine, store, "", Event())
+        yield Api(
+            engine, orders, changeover, sources, registry, None, lambda: True, clock=lambda: NOW
+        )
 
 
 class Client:

@@ -85,7 +85,7 @@ def known(tmp_path: Path) -> Iterator[CollectorRegistry]:
         registry = CollectorRegistry()
         orders = Orders(engine, store)
         clock = START + 125
-        registry.register(Exposition(sla, engine, orders, sources, lambda: readings, lambda: clock))
+        registry.register(Exposition(engine, orders, sources, lambda: readings, lambda: clock))
         yield registry
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
-import pika
-import pytest
 
-from collecting import StartCollector, moved, of, otelkit, scrape, source_up
-from conftest import enter
+from collecting import StartCollector, moved, of, otelkit, publish, scrape, source_up
 from otelkit import names
 from otelkit.collect.standing import standing
 from otelkit.collect.stores import open_store
@@ -33,16 +30,6 @@ def events(first: int, last: int) -> Iterator[bytes]:
     for number in range(first, last):
         for after, status in enumerate(STEPS):
             yield moved(f"A-{number}", status, NOW - 3600 + after)
-
-
-def publish(url: str, bodies: Iterable[bytes]) -> None:
-    """Each is confirmed: a queue that is read while it fills cannot be asked whether it has all."""
-    properties = pika.BasicProperties(delivery_mode=2)
-    with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
-        channel = connection.channel()
-        channel.confirm_delivery()
-        for body in bodies:
-            channel.basic_publish("", names.ORDERS_QUEUE, body, properties)
 
 
 def taken(collector: Collector) -> float:
@@ -132,13 +119,6 @@ def test_a_full_disk_loses_no_event_and_health_says_so(
     check_counts(collector)
     collector.stop()
     check_store(place)
-
-
-@pytest.fixture
-def own_postgresql(tmp_path: Path) -> Iterator[PostgreSQL]:
-    """A server for a test that kills it."""
-    with ExitStack() as stack:
-        yield enter(stack, lambda: PostgreSQL(tmp_path / "postgresql"))
 
 
 def test_a_database_that_is_killed_and_comes_back_loses_no_event_and_health_says_so(

@@ -132,6 +132,19 @@ def test_business_days_keep_the_time_of_day(start: str, days: int, deadline: str
     assert time.add_days(unix(start, "Europe/Berlin"), days) == unix(deadline, "Europe/Berlin")
 
 
+def test_a_calendar_that_is_asked_over_many_new_years_knows_each_as_a_new_one_does() -> None:
+    calendar = weekdays("Europe/Berlin", holidays="DE-BY")
+    time = build(calendar)
+    for year in range(2026, 2066):
+        eve = unix(f"{year}-12-31T17:30", "Europe/Berlin")
+        fresh = build(calendar)
+        assert time.add(eve, 16 * 3600) == fresh.add(eve, 16 * 3600) > eve + 86_400
+        assert time.add_days(eve, 5) == fresh.add_days(eve, 5)
+        assert time.next_open(eve + 3600) == fresh.next_open(eve + 3600)
+        assert time.elapsed(eve, eve + 9e6) == fresh.elapsed(eve, eve + 9e6)
+        assert not time.is_open(unix(f"{year + 1}-01-01T12:00", "Europe/Berlin"))
+
+
 def test_a_deadline_beyond_the_horizon_is_refused_with_a_sentence() -> None:
     rare = Calendar("rare", "UTC", (((0, 1),), (), (), (), (), (), ()))
     with pytest.raises(ValueError, match="calendar 'rare' does not open often enough"):

@@ -21,6 +21,7 @@ from otelkit.collect.batch import Batch, Overdue, Received
 from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import LateOrder, Orders
+from otelkit.collect.policies import terms
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
@@ -157,6 +158,23 @@ def test_waiting_for_the_order_and_for_opening_hours_are_told_apart(place: Path 
         assert told("A-1", friday + 10) == [("running", opens), ("running", None)]
         assert told("A-1", opens)[0] == ("running", None)
         assert told("A-2", friday + 10) == [("paused", None), ("paused", None)]
+
+
+def test_a_collector_that_runs_over_new_years_judges_by_each_years_holidays(
+    collector: Collector,
+) -> None:
+    calendar = 'calendars: {shop: {timezone: UTC, hours: {mon-sun: "00:00-24:00"}, holidays: DE}}\n'
+    sla = SLA.replace("stage: making", "stage: making\n    calendar: shop") + calendar
+    collector.engine.terms = terms(spec.loads(sla, "sla.yaml"))
+    for year in range(2028, 2048):
+        eve = datetime(year, 12, 31, 23, 59, tzinfo=UTC).timestamp()
+        event = moved(eve - START, "making", order=f"A-{year}")
+        batch = [Received("test", events.encode(event), eve)]
+        assert [taken.outcome for taken in collector.engine.apply(batch)] == ["applied"]
+        collector.engine.tick(eve + 86_400 + 60 + 39)
+        assert len(collector.overdue) == 2 * (year - 2028) + 1, "1 January is a holiday"
+        collector.engine.tick(eve + 86_400 + 60 + 40)
+        assert len(collector.overdue) == 2 * (year - 2028) + 2
 
 
 def test_an_order_is_found_by_the_name_of_another_system(collector: Collector) -> None:

@@ -50,7 +50,7 @@ def _says(node: ast.stmt) -> bool:
 
 TEXTS = (
     "", "a: &b 1", "a: [", "\ta: 1", "a: \x00", "a: \ud800", "---\n---\n", "[a]: 1", "1", "- 1",
-    "[" * 40, "version: 1\nsystem: s\nversion: 1\n",
+    "[" * 40, "version: 1\nsystem: s\nversion: 1\n", "include: other.yaml",
 )  # fmt: skip
 """Documents that are broken as a whole."""
 

@@ -287,6 +287,15 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         assert str(caught.value) == f"{path}:1:1: cannot be read: {why}"
 
 
+def test_a_file_and_what_it_includes_as_one_text_mean_the_same() -> None:
+    path = DATA / "whole.yaml"
+    text = spec.text_of(path)
+    assert spec.loads(text, "one") == spec.load(path)
+    assert problems("include: /etc/*.yaml\n" + SMALL) == [
+        "1:10: include: there is no folder to find this in; write everything into one file"
+    ]
+
+
 # --- whatever is written -------------------------------------------------------------------
 
 WORDS = st.sampled_from(
