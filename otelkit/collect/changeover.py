@@ -30,9 +30,11 @@ log = logging.getLogger(__name__)
 
 CHUNK_SECONDS: Final = 0.05
 """How long events and ticks wait for it at a time, about; then it waits as long for them."""
-CHUNK_ORDERS: Final = (50, 5000)
-"""Orders that are looked at in that time: so many at least, and at most."""
-_FIRST_CHUNK: Final = 200
+CHUNK_ORDERS: Final = (10, 2000)
+"""Orders that are worked out anew in that time: so many at least, and at most."""
+_FIRST_CHUNK: Final = 50
+_SCANNED: Final = 1000
+"""Orders that are read at once, to find those."""
 _LOOK_SECONDS: Final = 0.2
 _RETRY_SECONDS: Final = 1.0
 _REACHED: Final = "changeover"
@@ -215,7 +217,8 @@ class Changeover:
                 self._apply(work)
         took = time.perf_counter() - began
         least, most = CHUNK_ORDERS
-        self._limit = max(least, min(most, int(self._limit * CHUNK_SECONDS / max(took, 1e-6))))
+        faster = min(CHUNK_SECONDS / max(took, 1e-6), 2.0)
+        self._limit = max(least, min(most, int(self._limit * faster)))
         return 0.0 if work.finished else took
 
     def _plan(self, work: Work) -> None:
@@ -239,14 +242,15 @@ class Changeover:
         self, policies: Mapping[str, Policy], after: int
     ) -> tuple[list[Revision], int | None]:
         """What becomes of the next orders, and the number of the last; None behind them all."""
-        orders = self._store.following(after, self._limit)
-        old = {n: state for n, state in orders.items() if is_outdated(policies, state)}
-        timelines = self._store.timelines(old.values())
+        orders = self._store.following(after, _SCANNED)
+        every = [(n, state) for n, state in orders.items() if is_outdated(policies, state)]
+        old = every[: self._limit]
+        timelines = self._store.timelines(state for _, state in old)
         found = [
             revise(policies, number, state, events)
-            for (number, state), events in zip(old.items(), timelines, strict=True)
+            for (number, state), events in zip(old, timelines, strict=True)
         ]
-        return found, max(orders, default=None)
+        return found, old[-1][0] if len(every) > len(old) else max(orders, default=None)
 
     def _note(self, work: Work, found: list[Revision], reached: int | None, now: float) -> None:
         work.impact.add(found, now)
