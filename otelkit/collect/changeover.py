@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
@@ -74,7 +74,8 @@ def in_force(sla: Sla, store: Ledger) -> Sla:
     """The SLA file that a collector which was started with ``sla`` has to follow.
 
     That is the one that was applied, for as long as the collector is started with the same file as
-    it was then: one that was killed must not go back by itself.
+    it was then: one that was killed must not go back by itself. Once it is started with another,
+    files count again.
     """
     applied = store.last_applied()
     if applied is None or terms(sla).fingerprint != applied.instead:
@@ -85,7 +86,7 @@ def in_force(sla: Sla, store: Ledger) -> Sla:
     except SpecError as error:  # another otelkit may have become stricter
         log.error("going back to the SLA file of the command line: %s", error)
         return sla
-    if terms(found).fingerprint != applied.instead:
+    if applied.fingerprint != applied.instead:
         log.warning(
             "clocks follow the SLA file that was applied %s, not that of the command line; "
             "put it in its place",
@@ -152,7 +153,7 @@ class Changeover:
             now = self._clock()
             with self._engine.work():
                 self._store.keep_policies(new.known(now))
-                self._store.keep_applied(Applied(text, self._started, now))
+                self._store.keep_applied(Applied(text, new.fingerprint, self._started, now))
                 self._store.write_number(_REACHED, 0)
             self._engine.terms = new
             self.work = Work("apply", self._engine.terms, self._store.last("orders", "num"))
@@ -184,11 +185,13 @@ class Changeover:
     def _begin(self) -> None:
         """Remember the policies in force, and go on with what was applied."""
         with self._engine.lock:
-            now, reached = self._clock(), self._store.read_number(_REACHED)
+            reached = self._store.read_number(_REACHED)
             applied = self._store.last_applied()
-            goes_on = applied is not None and applied.instead == self._started
+            goes_on = applied is not None and applied.fingerprint == self._engine.terms.fingerprint
             with self._engine.work():
-                self._store.keep_policies(self._engine.terms.known(now))
+                self._store.keep_policies(self._engine.terms.known(self._clock()))
+                if applied is not None and applied.instead not in {"", self._started}:
+                    self._store.keep_applied(replace(applied, instead=""))
                 if not goes_on and reached is not None:
                     self._store.write_number(_REACHED, _END)
             if goes_on and reached is not None and reached != _END:

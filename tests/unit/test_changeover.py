@@ -316,8 +316,9 @@ def test_a_stage_that_an_order_has_left_behind_may_go(collector: Collector) -> N
     assert (done.impact.orders, done.impact.kept) == (1, {})
     state = collector.state("W-7")
     assert (state.stage, state.since) == ("making", START + 9)
+    assert [run.deadline for run in state.runs] == [START + 300, START + 109], "none has ended"
     collector.feed(moved(7, "submitted"))  # late, so that all is worked out again
-    assert collector.state("W-7").stage == "making"
+    assert [run.ended for run in collector.state("W-7").runs] == [None, None]
 
 
 def test_an_objective_that_goes_takes_its_clocks_along_as_a_correction(
@@ -358,6 +359,28 @@ def test_a_collector_killed_amid_it_goes_on_and_events_in_between_are_judged_ane
         assert len(first.overdue) + len(again.overdue) == 8, "each is told once"
     with closing(Collector(place)) as finished:
         assert finished.changeover.work is None
+
+
+def test_one_that_is_killed_before_it_began_goes_on_too_but_not_under_a_third_file(
+    place: Path | str,
+) -> None:
+    with closing(Collector(place)) as first:
+        first.feed(moved(0, "making"))
+        first.apply(VARIANTS["longer"])
+        first.changeover.apply(terms(spec.loads(VARIANTS["shorter"], "new")), VARIANTS["shorter"])
+    with closing(Collector(place)) as again:
+        assert again.changeover.work is not None
+        assert not again.changeover.work.finished
+    with closing(Collector(place, VARIANTS["shorter"])) as in_place:
+        assert in_place.changeover.work is not None, "also with the file in its place"
+        assert not in_place.changeover.work.finished
+    with closing(Collector(place, VARIANTS["on a calendar"])) as third:
+        assert third.changeover.work is None
+        assert third.state("A-1").runs[0].deadline == START + 250
+    with closing(Collector(place)) as back:
+        assert back.changeover.work is None, "it was given up, and is not taken up again"
+        back.feed(moved(1, "making", "A-2"))
+        assert back.state("A-2").runs[0].deadline == START + 101, "files count again"
 
 
 def test_a_file_put_in_place_by_hand_wins_over_what_was_applied(
