@@ -244,6 +244,13 @@ COLLECTOR_DRIFT: Final = Metric(
     "By how much counts were wrong when the collector last counted all orders; it mends them.",
     "collector",
 )
+COLLECTOR_REFUSED: Final = Metric(
+    "otelkit_collector_refused_requests_total",
+    "counter",
+    ("system",),
+    "Requests that found as many waiting as may, since the start; their senders come again.",
+    "collector",
+)
 SOURCE_UP: Final = Metric(
     "otelkit_source_up",
     "gauge",

@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -93,43 +93,31 @@ def _rig_end(end: _End) -> None:
     from pika.adapters.blocking_connection import BlockingChannel
 
     from otelkit.collect import engine
-    from otelkit.collect.engine import Engine
+    from otelkit.collect.batch import Batch
     from otelkit.collect.store import Store
     from otelkit.collect.ticker import Ticker
 
-    # So that there are many ticks, and each of them has a middle.
-    engine.TICK_CHUNK = 20  # type: ignore[misc]
-    within = [""]
-    """What the transaction at work is for; only one is at a time."""
+    work = ""
+    """What the transaction in hand does; there is one at a time."""
 
-    def during(what: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def method(self: Engine, *given: Any, **more: Any) -> Any:
-            with self.lock:
-                within[0] = what
-                try:
-                    return original(self, *given, **more)
-                finally:
-                    within[0] = ""
+    def telling(what: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def method(self: Batch, given: Sequence[object]) -> Any:
+            nonlocal work
+            work = what if given else ""
+            return original(self, given)
 
         return method
-
-    prepare = Ticker.__init__
-
-    def often(self: Ticker, *given: Any) -> None:
-        prepare(self, *given)
-        self._every = 0.1
 
     original = Store.transaction
 
     @contextmanager
     def transaction(self: Store) -> Iterator[None]:
+        nonlocal work
+        work = ""
         with original(self):
             yield
-            if within[0] == "batch":
-                end.passing(BEFORE_COMMIT)
-            if within[0] == "tick":
-                end.passing(MID_TICK)
-        if within[0] == "batch":
+            end.passing({"events": BEFORE_COMMIT, "time": MID_TICK}.get(work, ""))
+        if work == "events":
             end.passing(AFTER_COMMIT)
             end.coming()
 
@@ -139,10 +127,18 @@ def _rig_end(end: _End) -> None:
         end.passing(BEFORE_ACK)
         acknowledge(self, *given, **more)
 
+    prepare = Ticker.__init__
+
+    def often(self: Ticker, *given: Any) -> None:
+        prepare(self, *given)
+        self._every = 0.1
+
+    # So that there are many ticks, and each of them has a middle.
+    engine.TICK_CHUNK = 20  # type: ignore[misc]
     Ticker.__init__ = often  # type: ignore[method-assign,assignment]
     Store.transaction = transaction  # type: ignore[method-assign]
-    Engine.apply = during("batch", Engine.apply)  # type: ignore[method-assign]
-    Engine.tick = during("tick", Engine.tick)  # type: ignore[method-assign]
+    Batch.take = telling("events", Batch.take)  # type: ignore[method-assign]
+    Batch.age = telling("time", Batch.age)  # type: ignore[method-assign]
     BlockingChannel.basic_ack = basic_ack
 
 

@@ -10,7 +10,8 @@ Row = tuple[Any, ...]
 
 
 class Database(Protocol):
-    """One connection. Statements are written with ``?``, in what SQLite and PostgreSQL share.
+    """One connection. Statements are written with ``?``, or ``?1`` and so on in queries, in what
+    SQLite and PostgreSQL share.
 
     Every method raises :class:`~otelkit.errors.StoreError` if the database refuses. Not for
     threads.

@@ -89,7 +89,8 @@ def pack_events(events: Iterable[Event], words: Words) -> bytes:
 def _pack_event(event: Event, words: Words) -> Sequence[object]:
     first = (
         words[event.status, event.tier or ""], event.source, _short(event.id), event.at,
-        _short(event.trace_id), round((event.received - event.at) * 1000),
+        None if event.trace_id is None else bytes.fromhex(event.trace_id),
+        round((event.received - event.at) * 1000),
     )  # fmt: skip
     if event.partner is None and event.version is None and not event.aliases:
         return first
@@ -105,15 +106,16 @@ def unpack_events(packed: bytes, state: State, words: Words) -> list[Event]:
         found.append(
             Event(
                 source, _long(name), state.order_id, at, state.process, status, tier or None,
-                partner, version, aliases, _long(trace_id), at + behind / 1000,
+                partner, version, aliases, None if trace_id is None else trace_id.hex(),
+                at + behind / 1000,
             )
         )  # fmt: skip
     return found
 
 
-def _short(text: str | None) -> str | bytes | None:
-    """What UUIDs and trace ids are, in half the room."""
-    if text is None or len(text) != _HEX_ID:
+def _short(text: str) -> str | bytes:
+    """What UUIDs are, in half the room."""
+    if len(text) != _HEX_ID:
         return text
     try:
         short = bytes.fromhex(text)

@@ -19,13 +19,8 @@ MOST: Final = 2**15
 class Recent(dict[OrderKey, Numbered]):
     """Orders with their numbers, as a transaction has written them.
 
-    One that is written again stands among the last. To be thrown away where a transaction fails,
-    and where anybody else may have written.
+    To be thrown away where a transaction fails, and where anybody else may have written.
     """
-
-    def __setitem__(self, key: OrderKey, order: Numbered) -> None:
-        self.pop(key, None)
-        super().__setitem__(key, order)
 
     def split(self, keys: Iterable[OrderKey]) -> tuple[dict[OrderKey, Numbered], list[OrderKey]]:
         """Orders that are here, and the keys of those that have to be looked for."""
@@ -39,6 +34,6 @@ class Recent(dict[OrderKey, Numbered]):
         return found, unknown
 
     def shrink(self) -> None:
-        """Let go of those that were written longest ago."""
+        """Let go of those that came in first."""
         for key in list(islice(self, max(len(self) - MOST, 0))):
             del self[key]

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from otelkit.collect.clock import State
@@ -24,7 +25,7 @@ from otelkit.collect.recent import OrderKey, Recent
 from otelkit.collect.standing import AT_RISK, OVERDUE, alarms
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.collect.tallylog import TallyLog
-from otelkit.collect.words import Words
+from otelkit.collect.words import Word, Words
 
 Place = tuple[str, str, str]
 """Objective, stage and tier."""
@@ -38,12 +39,12 @@ LAST_NUMBER: Final = 2**63 - 1
 _PLACES_AT_ONCE: Final = 100
 """SQLite puts no more than 500 queries together."""
 _FIRST_ALARMS: Final = (
-    "SELECT * FROM (SELECT place, instant, num FROM alarms WHERE place = ?"
-    " AND (instant, num) > (?, ?) AND instant <= ? ORDER BY instant, num LIMIT ?) AS first"
+    "SELECT * FROM (SELECT place, instant, num FROM alarms WHERE place = {}"
+    " AND (instant, num) > (?1, ?2) AND instant <= ?3 ORDER BY instant, num LIMIT ?4) AS first"
 )
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """An order before and after a batch, and the events that it had in it.
 
     ``old`` is None for a new one, and so is ``number`` where it is given the next.
@@ -145,19 +146,19 @@ class Store(Ledger):
         self._recent.shrink()
 
     def _put(self, change: Change, work: _Writing) -> None:
-        number, old, new, events = change
-        if events:
-            self._last_entry += 1
-            work.entries.append((self._last_entry, new.log, pack_events(events, self._words)))
-            new = replace(new, log=self._last_entry)
+        number, old, new, words = change.number, change.old, change.new, self._words
+        if change.events:
+            entry = self._last_entry = self._last_entry + 1
+            work.entries.append((entry, new.log, pack_events(change.events, words)))
+            new = replace(new, log=entry)
         if number is None:
             number = self._last_order + 1
         if old is None:
             self._last_order = max(self._last_order, number)
-            work.new.append((number, pack(new, self._words)))
+            work.new.append((number, pack(new, words)))
             work.names.append((_hash(new.process, new.order_id), number))
         else:
-            work.changed.append((number, pack(new, self._words)))
+            work.changed.append((number, pack(new, words)))
         self._recent[new.process, new.order_id] = (number, new)
         before, after = self._alarms(old, number), self._alarms(new, number)
         if before != after:
@@ -273,23 +274,25 @@ class Store(Ledger):
         return until, list(dict.fromkeys(number for _, number in found))
 
     def _between(self, after: float, until: float, limit: int | None) -> list[Alarm]:
-        return sorted(
-            alarm
-            for kind in (AT_RISK, OVERDUE)
-            for alarm, _ in self.first_alarms(
-                kind, self.places(kind), after=(after, LAST_NUMBER), until=until, limit=limit
-            )
-        )
+        every = [(kind, *place) for kind in (AT_RISK, OVERDUE) for place in self.places(kind)]
+        found = self._first(every, (after, LAST_NUMBER), until, limit)
+        return [alarm for alarm, _ in found]
 
     def first_alarms(
         self, kind: str, places: Iterable[Place], *, after: Alarm, until: float, limit: int | None
     ) -> list[tuple[Alarm, Place]]:
         """Of each place the first alarms behind ``after`` and up to ``until``, all in order."""
-        numbers = {self._words[kind, *place]: place for place in places}
-        found: list[tuple[Alarm, Place]] = []
+        found = self._first([(kind, *place) for place in places], after, until, limit)
+        return [(alarm, (place[1], place[2], place[3])) for alarm, place in found]
+
+    def _first(
+        self, places: Iterable[Word], after: Alarm, until: float, limit: int | None
+    ) -> list[tuple[Alarm, Word]]:
+        numbers = {self._words[place]: place for place in places}
+        found: list[tuple[Alarm, Word]] = []
         for some in _chunks(sorted(numbers)):
-            asked = [x for n in some for x in (n, *after, until, limit or LAST_NUMBER)]
-            rows = self._db.rows(" UNION ALL ".join([_FIRST_ALARMS] * len(some)), asked)
+            statement = " UNION ALL ".join([_FIRST_ALARMS.format(number) for number in some])
+            rows = self._db.rows(statement, (*after, until, limit or LAST_NUMBER))
             found += [((instant, number), numbers[place]) for place, instant, number in rows]
         return sorted(found)
 

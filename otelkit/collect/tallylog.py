@@ -6,12 +6,12 @@ cost a page or two; they are summed up when there is more of them than of the su
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from otelkit.collect.database import Database
+from otelkit.collect.database import Database, Row
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.collect.words import Words
 
@@ -33,17 +33,26 @@ class TallyLog:
     def __init__(self, db: Database, words: Words) -> None:
         self._db = db
         self._words = words
-        rows = db.rows("SELECT num, length(changes) FROM tallies ORDER BY num")
+        rows = self._rows()
         self._last: int = rows[-1][0] if rows else 0
-        self._sum: int = rows[0][1] if rows else 0
-        self._since: int = sum(size for _, size in rows[1:])
+        self._sum = len(rows[0][1]) if rows else 0
+        self._since = sum(len(packed) for _, packed in rows[1:])
+        self._total: Nested = {}
+        for _, packed in rows:
+            _add(self._total, _decode(packed))
+
+    def _rows(self) -> list[Row]:
+        return self._db.rows("SELECT num, changes FROM tallies ORDER BY num")
 
     def read(self) -> Tallies:
-        """All of them as they stand."""
+        """All of them as they stand in the database."""
         texts = self._words.texts
+        total: Nested = {}
+        for _, packed in self._rows():
+            _add(total, _decode(packed))
         return Tallies(
             ((*texts[beginning], last), value)
-            for beginning, values in self._total().items()
+            for beginning, values in total.items()
             for last, value in values.items()
         )
 
@@ -56,10 +65,10 @@ class TallyLog:
         for (*beginning, last), change in changes.items():
             nested.setdefault(words[tuple(beginning)], {})[last] = _exact(change)
         self._since += self._write(nested)
+        _add(self._total, nested)
         if self._since > max(LEAST_BYTES, SUMS * self._sum):
-            total = self._total()
             self._db.run("DELETE FROM tallies")
-            self._sum, self._since = self._write(total), 0
+            self._sum, self._since = self._write(self._total), 0
 
     def _write(self, nested: Nested) -> int:
         packed = _encode(nested)
@@ -67,23 +76,17 @@ class TallyLog:
         self._db.load("tallies", [(self._last, packed)])
         return len(packed)
 
-    def _total(self) -> Nested:
-        rows = self._db.rows("SELECT changes FROM tallies ORDER BY num")
-        return _summed(_decode(packed) for (packed,) in rows)
 
-
-def _summed(changes: Iterable[Nested]) -> Nested:
+def _add(total: Nested, changes: Nested) -> None:
     """What comes to 0 leaves, so that gauges of long ago take no room."""
-    total: Nested = {}
-    for nested in changes:
-        for beginning, values in nested.items():
-            sums = total.setdefault(beginning, {})
-            for last, value in values.items():
-                sums[last] = sums.get(last, 0.0) + value
-    return {
-        beginning: {last: _exact(value) for last, value in sums.items() if value}
-        for beginning, sums in total.items()
-    }
+    for beginning, values in changes.items():
+        sums = total.setdefault(beginning, {})
+        for last, change in values.items():
+            value = sums.get(last, 0) + change
+            if value:
+                sums[last] = value
+            else:
+                sums.pop(last, None)
 
 
 def _exact(value: float) -> float:
