@@ -9,7 +9,9 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +23,8 @@ from otelkit.collect import standing
 from otelkit.collect.batch import Overdue, Received
 from otelkit.collect.changeover import Changeover, Work, in_force
 from otelkit.collect.clock import State, replay
+from otelkit.collect.clockanswers import Clocks, clocks
+from otelkit.collect.clockmerging import merged
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
 from otelkit.collect.policies import terms
@@ -416,6 +420,50 @@ def test_the_file_of_another_system_is_refused_and_a_plan_waits_for_what_is_appl
     collector.changeover.apply(terms(spec.loads(VARIANTS["longer"], "n")), VARIANTS["longer"])
     with pytest.raises(ConfigError, match="is being applied; ask again"):
         collector.changeover.plan(terms(spec.loads(SLA, "sla.yaml")))
+
+
+# --- several shards ------------------------------------------------------------------------
+
+
+def test_shards_say_together_what_one_would_say_of_all_orders(tmp_path: Path) -> None:
+    whole, *halves = (Collector(tmp_path / f"{name}.db") for name in ("whole", "one", "two"))
+    for n in range(6):
+        told = [moved(0, "making", f"A-{n}", tier="vip" if n % 3 == 0 else "standard")]
+        told += [moved(10, "waiting", f"A-{n}")] if n % 3 == 1 else []
+        for collector in (whole, halves[n % 2]):
+            collector.feed(*told)
+    for collector in (whole, *halves):
+        collector.engine.tick(START + 50)
+
+    def said(collector: Collector) -> Clocks:
+        return clocks(collector.changeover)
+
+    for doing in (Collector.plan, Collector.apply):
+        for variant in ("shorter", "without a tier"):
+            for collector in (whole, *halves):
+                doing(collector, VARIANTS[variant])
+            both = merged([said(collector) for collector in halves])
+            assert _sorted(both) == _sorted(said(whole))
+    halves[0].close()
+    halves[0] = Collector(tmp_path / "one.db")
+    together = merged([said(collector) for collector in halves])
+    assert together.changeover is not None
+    assert together.changeover.finished, "what was applied stays so after a restart"
+    halves[1].plan(SLA)
+    assert merged([said(collector) for collector in halves]).changeover is None, "and no plan does"
+    for collector in (whole, *halves):
+        collector.close()
+
+
+def _sorted(told: Clocks) -> Any:
+    """As JSON, in an order that does not depend on which order was looked at first."""
+
+    def ordered(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: ordered(own) for key, own in value.items()}
+        return sorted(map(ordered, value), key=str) if isinstance(value, list) else value
+
+    return ordered(msgspec.to_builtins(told))
 
 
 # --- fingerprints --------------------------------------------------------------------------
