@@ -6,6 +6,7 @@ an event. Here the frames of deliveries are read as bytes, and all others are le
 
 from __future__ import annotations
 
+import time
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -21,11 +22,12 @@ _DELIVER: Final = Struct(">HH").pack(*divmod(spec.Basic.Deliver.INDEX, 2**16))
 
 
 class Delivery(NamedTuple):
-    """A message. ``header`` holds its properties as AMQP writes them."""
+    """A message. ``header`` holds its properties as AMQP writes them; ``at`` is when it came."""
 
     tag: int
     header: bytes
     body: bytes
+    at: float
 
     def properties(self) -> spec.BasicProperties:
         """Those of the message."""
@@ -46,6 +48,7 @@ class Deliveries:
         self._header = b""
         self._body = b""
         self._length = 0
+        self._now = 0.0
         self._arrived: list[Delivery] = []
         self._enough = 1
         self._cancelled = False
@@ -74,6 +77,7 @@ class Deliveries:
     def _read(self, data: bytes) -> None:
         """Bytes from the broker: whole frames are taken, the rest waits for more."""
         data = self._rest + data
+        self._now = time.time()
         at, end = 0, len(data)
         while end - at >= spec.FRAME_HEADER_SIZE:
             kind, channel, size = _FRAME(data, at)
@@ -108,7 +112,7 @@ class Deliveries:
             self._body += data[start:stop]
         if kind != spec.FRAME_METHOD and len(self._body) == self._length:
             assert self._tag is not None  # noqa: S101 - see _is_ours
-            self._arrived.append(Delivery(self._tag, self._header, self._body))
+            self._arrived.append(Delivery(self._tag, self._header, self._body, self._now))
             self._tag = None
 
     def _on_message(
@@ -120,7 +124,7 @@ class Deliveries:
     ) -> None:
         """Of a pika that reads another way than by ``_on_data_available``."""
         header = bytes(12) + b"".join(properties.encode())
-        self._arrived.append(Delivery(method.delivery_tag, header, body))
+        self._arrived.append(Delivery(method.delivery_tag, header, body, time.time()))
 
     def _on_cancel(self, _method: object) -> None:
         self._cancelled = True
