@@ -143,7 +143,7 @@ ORDERS_AT_RISK: Final = Metric(
     "otelkit_orders_at_risk",
     "gauge",
     ("system", "objective", "stage", "tier"),
-    "Orders not yet overdue whose remaining allowance is below the objective's at_risk share.",
+    "Orders not yet overdue that are at risk by what the objective says.",
     "collector",
 )
 ORDER_STAGE_AGE: Final = Metric(
@@ -242,6 +242,13 @@ COLLECTOR_DRIFT: Final = Metric(
     "gauge",
     ("system",),
     "By how much counts were wrong when the collector last counted all orders; it mends them.",
+    "collector",
+)
+COLLECTOR_REFUSED: Final = Metric(
+    "otelkit_collector_refused_requests_total",
+    "counter",
+    ("system",),
+    "Requests that found as many waiting as may, since the start; their senders come again.",
     "collector",
 )
 SOURCE_UP: Final = Metric(

@@ -12,8 +12,19 @@ import msgspec
 from msgspec.structs import replace
 
 from otelkit import names
-from otelkit.collect.clock import Policy, Run, State, advance, is_newer, mark_of, remember, replay
+from otelkit.collect.clock import (
+    Policy,
+    Run,
+    State,
+    advance,
+    is_newer,
+    mark_of,
+    remember,
+    replay,
+    taken,
+)
 from otelkit.collect.decode import Event, decode
+from otelkit.collect.learned import DURATIONS, bucket
 from otelkit.collect.ledger import Rejected
 from otelkit.collect.recent import OrderKey
 from otelkit.collect.revision import Revision
@@ -155,6 +166,8 @@ class Batch:
         if mark not in state.seen and is_newer(state, event):
             new = advance(policy, state, event)
             self._stayed(state, new)
+            if policy.learning and state.policy == policy.fingerprint:
+                self._took(policy, state, new)
             order.go_on(new, event, mark)
             return APPLIED
         if _is_among(order.events, event) or _is_among(self._past(order), event):
@@ -177,6 +190,17 @@ class Batch:
             return
         place = (old.process, old.stage, old.tier)
         self._stays.setdefault(place, []).append(max(new.at - old.since, 0.0))
+
+    def _took(self, policy: Policy, old: State, new: State) -> None:
+        """The time that clocks took, once they have ended as they should."""
+        process = policy.process
+        if new.status in process.cancelled or new.status in process.reset:
+            return
+        for before, after in zip(old.runs, new.runs, strict=False):
+            has_ended = before.ended is None and after.ended is not None
+            if has_ended and before.objective in policy.learning:
+                seconds = taken(policy, old, before, new.at)
+                self.changes[DURATIONS, before.objective, old.tier, bucket(seconds)] += 1
 
     # --- time ------------------------------------------------------------------------------
 

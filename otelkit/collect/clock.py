@@ -21,8 +21,9 @@ from msgspec.structs import replace
 from otelkit import names
 from otelkit.calendars import ALWAYS, BusinessTime
 from otelkit.collect.decode import Event
+from otelkit.collect.learned import NOTHING_LEARNED, Percentiles
 from otelkit.errors import EventError
-from otelkit.model import Clock, Process, Unit
+from otelkit.model import Allowance, Clock, Learned, Process, Unit
 
 REMEMBERED: Final = 16
 """Marks of events kept in an order's row; an older repeat that comes late is found all the same."""
@@ -87,6 +88,7 @@ class Policy:
     clocks: tuple[Clock, ...]
     times: Mapping[str, BusinessTime]
     fingerprint: str = ""
+    percentiles: Percentiles = NOTHING_LEARNED
 
     @cached_property
     def clock(self) -> Mapping[str, Clock]:
@@ -111,6 +113,11 @@ class Policy:
     def statuses(self) -> frozenset[str]:
         """Every status that an event may carry."""
         return frozenset(self.process.statuses)
+
+    @cached_property
+    def learning(self) -> frozenset[str]:
+        """The objectives that are at risk by what clocks took before."""
+        return frozenset(c.name for c in self.clocks if isinstance(c.at_risk, Learned))
 
     def check(self, event: Event) -> None:
         """Raises :class:`EventError` for a status or tier that the SLA file does not know.
@@ -256,19 +263,48 @@ def _start(policy: Policy, clock: Clock, state: State, runs: list[Run]) -> Run:
     allowance = clock.allowance(state.tier, state.partner)
     business = allowance.unit is not Unit.ELAPSED
     time = policy.time_of(clock.name, business=business)
-    if allowance.unit is Unit.OPEN_DAYS:
-        deadline = time.add_days(state.at, allowance.amount)
-    else:
-        deadline = time.add(state.at, allowance.amount)
+    deadline = _deadline(allowance, time, state.at)
     risk = at_risk = None
     if clock.at_risk is not None:
         total = time.elapsed(state.at, deadline)
-        risk = float(clock.at_risk) * total
-        at_risk = time.add(state.at, total - risk)
+        risk = _risk(policy, clock, state, total)
+        at_risk = None if risk is None else time.add(state.at, total - risk)
     number = sum(run.objective == clock.name for run in runs)
     return Run(
         clock.name, number, allowance.agreement, business, state.at, deadline, at_risk, risk=risk
     )
+
+
+def _deadline(allowance: Allowance, time: BusinessTime, start: float) -> float:
+    if allowance.unit is Unit.OPEN_DAYS:
+        return time.add_days(start, allowance.amount)
+    return time.add(start, allowance.amount)
+
+
+def _risk(policy: Policy, clock: Clock, state: State, total: float) -> float | None:
+    """What is left of ``total`` when an order is at risk; None where it never is."""
+    rule = clock.at_risk
+    if isinstance(rule, Learned):
+        share = float(rule.slower_than)
+        usual = policy.percentiles.at(clock.name, state.tier, share, state.at)
+        if usual is not None:
+            return total - usual if usual < total else None
+        rule = rule.until_then
+    return None if rule is None else float(rule) * total
+
+
+def taken(policy: Policy, state: State, run: Run, at: float) -> float:
+    """How many seconds of its time a run has taken by then, pauses left out.
+
+    ``state`` is its order before that, under the terms on which the run started.
+    """
+    time = policy.time_of(run.objective, business=run.business)
+    allowance = policy.clock[run.objective].allowance(state.tier, state.partner)
+    allowed = time.elapsed(run.started, _deadline(allowance, time, run.started))
+    if run.deadline is None:
+        return allowed - (run.left or 0.0)
+    # A pause moves the deadline by as much as it lasts.
+    return allowed - time.elapsed(at, run.deadline) + time.elapsed(run.deadline, at)
 
 
 def _reset(policy: Policy, state: State) -> State:

@@ -39,7 +39,8 @@ Labels = tuple[str, ...]
 
 
 class Exposition(Collector):
-    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now."""
+    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now,
+    ``refused`` how many requests found no room."""
 
     def __init__(
         self,
@@ -49,12 +50,14 @@ class Exposition(Collector):
         readings: Callable[[], Mapping[str, Reading]],
         clock: Callable[[], float],
         databases: Sequence[str] = (),
+        refused: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._engine = engine
         self._orders = orders
         self._sources = sources
         self._readings = readings
         self._clock = clock
+        self._refused = refused
         self._event_sources = (rabbitmq.NAME, HTTP, *databases)
 
     @property
@@ -192,6 +195,7 @@ class Exposition(Collector):
         yield self._family(names.COLLECTOR_TICK, () if ticked is None else (((SHARD,), ticked),))
         drift = self._engine.drift
         yield self._family(names.COLLECTOR_DRIFT, () if drift is None else (((), drift),))
+        yield self._family(names.COLLECTOR_REFUSED, (((), self._refused()),))
         conditions = self._sources.all()
         yield self._family(
             names.SOURCE_UP, (((name,), found.up) for name, found in conditions.items())

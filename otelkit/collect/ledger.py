@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otelkit.collect.database import Database
+from otelkit.collect.learned import Percentile
 
 QUARANTINE_KEEPS: Final = 10_000
 APPLIED_KEEPS: Final = 100
@@ -110,6 +111,17 @@ class Ledger:
     def keep_applied(self, applied: Applied) -> None:
         """Remember one; the oldest give way."""
         self._keep("applied", [(applied.sla, applied.instead, applied.at)], APPLIED_KEEPS)
+
+    def percentiles(self) -> list[Percentile]:
+        """All that were learned, in the order of their instants."""
+        rows = self._db.rows(
+            "SELECT objective, tier, share, since, seconds FROM percentiles ORDER BY since"
+        )
+        return [Percentile(*row) for row in rows]
+
+    def keep_percentiles(self, learned: Sequence[Percentile]) -> None:
+        """Remember some more."""
+        self._db.load("percentiles", learned)
 
     # --- acknowledgements ------------------------------------------------------------------
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from otelkit import names
 from otelkit.collect import broker
 from otelkit.collect.batch import Received
-from otelkit.collect.deliveries import Deliveries
 from otelkit.collect.engine import Engine
 from otelkit.collect.sources import Sources
 
@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
 
 NAME: Final = "rabbitmq"
-_WAIT_SECONDS: Final = 0.1
-"""A batch that is not full is committed after so long."""
+_QUIET_SECONDS: Final = 0.1
+"""A batch that is not full is committed after so long without another event."""
+_OLDEST_SECONDS: Final = 0.5
+"""And after so long in any case."""
+
+Delivery = tuple[int, Received]
+"""A delivery tag and what was delivered."""
 
 
 class OrderSource:
@@ -55,17 +60,34 @@ class OrderSource:
             _declare(channel)
             channel.basic_qos(prefetch_count=2 * self._batch)
             self._sources.up(NAME)
-            deliveries = Deliveries(channel, names.ORDERS_QUEUE)
-            while not self._stopping.is_set():
-                if taken := deliveries.receive(_WAIT_SECONDS, self._batch):
-                    self._engine.apply([Received(NAME, one.body, one.at) for one in taken])
-                    channel.basic_ack(taken[-1].tag, multiple=True)
+            for deliveries, drained in self._batches(channel):
+                if deliveries:
+                    self._engine.apply([received for _, received in deliveries])
+                    channel.basic_ack(deliveries[-1][0], multiple=True)
                     self._horizon = self._newest_event
-                elif self._horizon is not _now and _is_empty(channel, deliveries):
+                if drained and self._horizon is not _now and _is_empty(channel):
                     self._horizon = _now
         finally:
             if channel.connection.is_open:
                 channel.connection.close()
+
+    def _batches(self, channel: BlockingChannel) -> Iterator[tuple[list[Delivery], bool]]:
+        """Deliveries as they come, and whether no more came for a while."""
+        taken: list[Delivery] = []
+        began = 0.0
+        for method, _, body in channel.consume(
+            names.ORDERS_QUEUE, inactivity_timeout=_QUIET_SECONDS
+        ):
+            if method is not None:
+                now = time.time()
+                began = began if taken else now
+                taken.append((method.delivery_tag, Received(NAME, body, now)))
+                if len(taken) < self._batch and now - began < _OLDEST_SECONDS:
+                    continue
+            yield taken, method is None
+            taken = []
+            if self._stopping.is_set():
+                return
 
     def _newest_event(self, now: float) -> float | None:
         heard = self._engine.heard
@@ -87,8 +109,8 @@ def _declare(channel: BlockingChannel) -> None:
     channel.queue_bind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
 
 
-def _is_empty(channel: BlockingChannel, deliveries: Deliveries) -> bool:
+def _is_empty(channel: BlockingChannel) -> bool:
     """Whether no event waits, neither in the broker nor here: a lull may just be a slow broker."""
-    declared = channel.queue_declare(names.ORDERS_QUEUE, passive=True)
+    waiting = broker.waiting(channel, names.ORDERS_QUEUE, is_consumed=True)
     # The answer comes behind all deliveries before it, on the same channel.
-    return not declared.method.message_count and not deliveries.waiting
+    return waiting == 0 and not channel.get_waiting_message_count()

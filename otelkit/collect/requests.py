@@ -30,6 +30,7 @@ MAX_HELD: Final = 32 * 1024 * 1024
 """Bytes of events that wait at once."""
 BODY_SECONDS: Final = 30.0
 RETRY_AFTER: Final = 1
+_BUSY: Final = "more events wait than may; send them again later"
 MAX_PAGE: Final = 500
 MAX_STREAMS: Final = 32
 """Pages that show orders live at once, each of which asks the store every second."""
@@ -48,12 +49,14 @@ class Admission:
         self._requests = 0
         self._bytes = 0
         self._streams = 0
+        self.refused = 0
+        """Requests that were told to come again."""
 
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """All of a body, which counts as held for as long as the block lasts."""
         if self._requests >= MAX_REQUESTS:
-            raise _busy()
+            raise self._busy()
         self._requests += 1
         chunks, size = [], 0
         try:
@@ -67,7 +70,7 @@ class Admission:
                             413, f"more than {MAX_BODY} bytes; send smaller batches"
                         )
                     if self._bytes > MAX_HELD:
-                        raise _busy()
+                        raise self._busy()
             yield b"".join(chunks)
         except TimeoutError:
             raise HTTPException(
@@ -77,10 +80,14 @@ class Admission:
             self._requests -= 1
             self._bytes -= size
 
+    def _busy(self, told: str = _BUSY) -> HTTPException:
+        self.refused += 1
+        return HTTPException(429, told, {"Retry-After": str(RETRY_AFTER)})
+
     def check_streams(self) -> None:
         """Refuse one more stream where there are as many as may be."""
         if self._streams >= MAX_STREAMS:
-            raise _busy(f"{MAX_STREAMS} lists are streamed already; ask for one page instead")
+            raise self._busy(f"{MAX_STREAMS} lists are streamed already; ask for one page instead")
 
     @contextmanager
     def stream(self) -> Iterator[None]:
@@ -90,10 +97,6 @@ class Admission:
             yield
         finally:
             self._streams -= 1
-
-
-def _busy(told: str = "more events wait than may; send them again later") -> HTTPException:
-    return HTTPException(429, told, {"Retry-After": str(RETRY_AFTER)})
 
 
 def split(body: bytes) -> Sequence[bytes]:

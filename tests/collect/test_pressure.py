@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from collecting import StartCollector, batch, depth, moved, of, publish, scrape, source_up
+from collecting import StartCollector, batch, depth, moved, of, publish, scrape, source_up, value
 from otelkit import names
 from otelkit.errors import UnavailableError
 from otelkit.instrument.destinations import HttpDestination
@@ -67,7 +67,10 @@ def test_posts_beyond_what_may_wait_are_told_to_come_again(
     told = next(answer for answer in answers if answer.status_code == 429)
     assert told.headers["Retry-After"] == "1"
     assert told.json() == {"error": "more events wait than may; send them again later"}
+    scraped = scrape(collector.url)
     assert outcomes(collector.url, "http") == {"applied": 17}
+    told_to_wait = sum(answer.status_code == 429 for answer in answers)
+    assert value(scraped, names.COLLECTOR_REFUSED.name) == told_to_wait + 1, "and the sender's"
 
 
 def test_a_body_that_grows_too_large_frees_what_it_held(start_collector: StartCollector) -> None:
