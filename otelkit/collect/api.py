@@ -152,7 +152,7 @@ class Api:
             async def look() -> answers.Orders:
                 return await run_in_threadpool(self._listed, question)
 
-            return live.response(look, self.admission, self.stopping, self.clock)
+            return live.response(look, self.admission, self.stopping)
         return json_response(await run_in_threadpool(self._listed, question))
 
     def _listed(self, question: requests.Question) -> answers.Orders:

@@ -1,106 +1,91 @@
-"""What the shards say of another SLA file, as one answer."""
+"""What several shards say of another SLA file, put together as if one had all orders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
-from typing import TypeVar
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from itertools import accumulate
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
-from starlette.exceptions import HTTPException
 
 from otelkit.collect.clockanswers import Changed, Changeover, Clocks, Kept, Move, Policy, Transition
 from otelkit.collect.impact import SHOWN
-from otelkit.collect.lease import shard_name
 
 T = TypeVar("T")
+S = TypeVar("S", Kept, Transition)
 
 
-def merged(told: Mapping[int, Clocks]) -> Clocks:
-    """Of all shards; orders that are named are those of the first of them."""
-    return Clocks(
-        policies=_policies(told.values()),
-        outdated=sum(one.outdated for one in told.values()),
-        changeover=_changeover(told),
+def merged(told: Sequence[Clocks]) -> Clocks:
+    """The answer of all shards, of which there is at least one."""
+    policies = _grouped(
+        (one for each in told for one in each.policies),
+        lambda one: (one.process, one.fingerprint),
+        _policy,
     )
+    outdated = sum(each.outdated for each in told)
+    return Clocks(policies, outdated, _changeover([each.changeover for each in told]))
 
 
-def _policies(told: Iterable[Clocks]) -> list[Policy]:
-    every = chain.from_iterable(one.policies for one in told)
-    return [
-        replace(
-            same[0],
-            orders=sum(one.orders for one in same),
-            first=min((one.first for one in same if one.first is not None), default=None),
-        )
-        for same in _by(every, lambda one: (one.process, one.fingerprint))
-    ]
-
-
-def _changeover(told: Mapping[int, Clocks]) -> Changeover | None:
-    works = [one.changeover for one in told.values() if one.changeover is not None]
-    if not works:
+def _changeover(told: Sequence[Changeover | None]) -> Changeover | None:
+    """A shard that knows of none was started anew: it has applied all, or plans no more."""
+    found = [one for one in told if one is not None]
+    doing = {one.doing for one in found}
+    if len(doing) != 1 or (doing == {"plan"} and len(found) < len(told)):
         return None
-    doing = "apply" if any(work.doing == "apply" for work in works) else "plan"
-    for shard, one in told.items():
-        # A new holder goes on with what was applied, and says nothing of it once that is done.
-        if (one.changeover.doing if one.changeover else "apply") != doing:
-            raise HTTPException(
-                409, f"shard {shard_name(shard)} went to another collector meanwhile; begin anew"
-            )
-    objectives = chain.from_iterable(work.objectives for work in works)
-    return replace(
-        works[0],
-        finished=all(work.finished for work in works),
-        reached=sum(work.reached for work in works),
-        last=sum(work.last for work in works),
-        orders=sum(work.orders for work in works),
-        changed=sum(work.changed for work in works),
-        kept=_kept(chain.from_iterable(work.kept for work in works)),
-        objectives=[_changed(same) for same in _by(objectives, lambda one: one.objective)],
+    return Changeover(
+        doing=found[0].doing,
+        finished=all(one.finished for one in found),
+        reached=sum(one.reached for one in found),
+        last=sum(one.last for one in found),
+        orders=sum(one.orders for one in found),
+        changed=sum(one.changed for one in found),
+        kept=_grouped((k for one in found for k in one.kept), lambda k: k.reason, _sample),
+        objectives=_grouped(
+            (c for one in found for c in one.objectives), lambda c: c.objective, _changed
+        ),
     )
 
 
-def _kept(every: Iterable[Kept]) -> list[Kept]:
-    return [
-        replace(same[0], count=sum(one.count for one in same), orders=_named(same))
-        for same in _by(every, lambda one: one.reason)
-    ]
+def _grouped(
+    every: Iterable[T], key: Callable[[T], Hashable], merge: Callable[[list[T]], T]
+) -> list[T]:
+    groups: dict[Any, list[T]] = {}
+    for one in every:
+        groups.setdefault(key(one), []).append(one)
+    return [merge(group) for group in groups.values()]
 
 
-def _changed(same: Sequence[Changed]) -> Changed:
-    every = chain.from_iterable(one.transitions for one in same)
-    transitions = [
-        replace(alike[0], count=sum(one.count for one in alike), orders=_named(alike))
-        for alike in _by(every, lambda one: (one.before, one.after))
-    ]
-    transitions.sort(key=lambda one: (-one.count, str(one.before), str(one.after)))
+def _policy(same: list[Policy]) -> Policy:
+    first = min((one.first for one in same if one.first is not None), default=None)
+    in_force = all(one.in_force for one in same)
+    return replace(same[0], first=first, in_force=in_force, orders=sum(p.orders for p in same))
+
+
+def _sample(same: list[S]) -> S:
+    orders = [order for one in same for order in one.orders][:SHOWN]
+    return replace(same[0], count=sum(one.count for one in same), orders=orders)
+
+
+def _changed(same: list[Changed]) -> Changed:
+    transitions = _grouped(
+        (one for each in same for one in each.transitions),
+        lambda one: (one.before, one.after),
+        _sample,
+    )
     return Changed(
         same[0].objective,
-        transitions,
-        earlier=_move([one.earlier for one in same]),
-        later=_move([one.later for one in same]),
-        unchanged=sum(one.unchanged for one in same),
+        sorted(transitions, key=lambda one: -one.count),
+        _move([each.earlier for each in same]),
+        _move([each.later for each in same]),
+        sum(each.unchanged for each in same),
     )
 
 
-def _move(moves: Sequence[Move]) -> Move:
-    """The median is that of the shards' medians, each as often as it has clocks."""
-    count = sum(move.count for move in moves)
-    seen = 0
-    for move in sorted(moves, key=lambda one: one.median_seconds):
-        seen += move.count
-        if 2 * seen >= count and move.count:
-            return Move(count, move.median_seconds)
+def _move(told: list[Move]) -> Move:
+    """The median is that of the shards' medians: orders come to shards by chance."""
+    moves = sorted(told, key=lambda move: move.median_seconds)
+    total = sum(move.count for move in moves)
+    for move, upto in zip(moves, accumulate(move.count for move in moves), strict=True):
+        if upto and 2 * upto >= total:
+            return Move(total, move.median_seconds)
     return Move(0, 0)
-
-
-def _named(same: Sequence[Kept] | Sequence[Transition]) -> list[str]:
-    return [order for one in same for order in one.orders][:SHOWN]
-
-
-def _by(every: Iterable[T], key: Callable[[T], object]) -> list[list[T]]:
-    found: dict[object, list[T]] = {}
-    for one in every:
-        found.setdefault(key(one), []).append(one)
-    return list(found.values())

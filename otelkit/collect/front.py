@@ -169,7 +169,7 @@ class Front:
         if openapi.EVENT_STREAM not in request.headers.get("accept", ""):
             return json_response(await look())
         await look()  # what is asked wrongly is refused at once
-        return live.response(look, self.admission, self.stopping, self.clock)
+        return live.response(look, self.admission, self.stopping)
 
     # --- another SLA file ------------------------------------------------------------------
 
@@ -186,7 +186,8 @@ class Front:
         return json_response(await self._clocks(), 202)
 
     async def _clocks(self) -> clockanswers.Clocks:
-        return clockmerging.merged(await self._read_all("/clocks", {}, clockanswers.Clocks))
+        told = await self._read_all("/clocks", {}, clockanswers.Clocks)
+        return clockmerging.merged(list(told.values()))
 
     # --- asking ----------------------------------------------------------------------------
 

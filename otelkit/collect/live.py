@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
@@ -24,12 +25,11 @@ def response(
     look: Callable[[], Awaitable[answers.Orders]],
     admission: Admission,
     stopping: Callable[[], bool],
-    clock: Callable[[], float],
 ) -> StreamingResponse:
     """What ``look`` finds, until ``stopping``; refused where there are too many streams."""
     admission.check_streams()
     return StreamingResponse(
-        _live(look, admission, stopping, clock),
+        _live(look, admission, stopping),
         headers={"Cache-Control": "no-store"},
         media_type=openapi.EVENT_STREAM,
     )
@@ -39,10 +39,9 @@ async def _live(
     look: Callable[[], Awaitable[answers.Orders]],
     admission: Admission,
     stopping: Callable[[], bool],
-    clock: Callable[[], float],
 ) -> AsyncIterator[bytes]:
     """Events ``orders`` with a page, ``error``, and comments so that it lives."""
-    told, told_at = b"", clock()
+    told, told_at = b"", time.monotonic()
     with admission.stream():
         while not stopping():
             try:
@@ -52,9 +51,9 @@ async def _live(
                 news = state = _sse("error", answers.Refusal(str(error)))
             except HTTPException as error:
                 news = state = _sse("error", answers.Refusal(error.detail))
-            if state != told or clock() - told_at >= SIGN_SECONDS:
+            if state != told or time.monotonic() - told_at >= SIGN_SECONDS:
                 yield news if state != told else b": nothing new\n\n"
-                told, told_at = state, clock()
+                told, told_at = state, time.monotonic()
             await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -21,7 +21,7 @@ from otelkit.collect.policies import terms
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
 from otelkit.collect.store import Store
-from otelkit.collect.ticker import STORE, Ticker
+from otelkit.collect.ticker import CLOCK, STORE, Ticker
 from otelkit.model import Sla
 
 log = logging.getLogger("otelkit.collect")
@@ -62,6 +62,7 @@ class Shard:
         self.changeover = Changeover(self.engine, self.store, started, self.stopping)
         self.sources.up(HTTP)
         self.sources.up(STORE)
+        self.sources.up(CLOCK)
         horizon = partial(_horizon, self.readers)
         self.ticker = Ticker(self.engine, self.settings, self.sources, self.stopping, horizon)
 
