@@ -86,8 +86,6 @@ class _Watched(Sources):
 class Collecting:
     """The collector's own source over an engine, which stops after so many events."""
 
-    heard: float | None = None
-
     def __init__(self, url: str, engine: Engine) -> None:
         self._url = url
         self._engine = engine

@@ -313,6 +313,9 @@ def test_collectors_that_die_sleep_and_leave_in_turn_lose_nothing_and_count_noth
     first, second, third = fleet.collectors
     counted = fleet.totals(names.ORDER_CLOCKS.name, "objective", "outcome")
     taken = fleet.totals(names.ORDER_EVENTS.name, "source", "outcome")
+    name = names.ORDER_CLOCKS.name
+    known = f"sum by (objective, outcome) ({name})"
+    assert until(lambda: Counter(fleet.ask(known)) == counted, 20), "all is seen so far"
     began = time.time()
     with publishing(fleet.settings["amqp"]) as publisher:
         for one in (first, second, third):
@@ -402,8 +405,7 @@ def check_prometheus(fleet: Fleet, clocks: Mapping[tuple[str, ...], int], began:
     for counter in counters:
         assert set(fleet.ask(f"resets({counter}[{window}])").values()) == {0.0}
     name = names.ORDER_CLOCKS.name
-    since = int(began) - 1
-    rise = f"sum by (objective, outcome) ({name} - {name} @ {since})"
+    rise = f"sum by (objective, outcome) ({name} - {name} @ {began:.3f})"
     assert until(lambda: +Counter(fleet.ask(rise)) == dict(clocks), 10), fleet.ask(rise)
     # increase() stretches what it saw to the ends of its window, by less than a scrape at each.
     grown = fleet.ask(f"sum by (objective, outcome) (increase({name}[{window}]))")
