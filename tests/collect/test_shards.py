@@ -17,7 +17,7 @@ import pika
 import psycopg
 import pytest
 
-from collecting import batch, moved, of, scrape
+from collecting import batch, moved, of, otelkit, scrape
 from conftest import enter
 from otelkit import events, names
 from otelkit.collect.lease import shard_name
@@ -155,7 +155,7 @@ def client(collector: Collector) -> httpx.Client:
 # --- answers -------------------------------------------------------------------------------
 
 
-def test_any_collector_answers_for_all_shards(fleet: Fleet) -> None:
+def test_any_collector_answers_for_all_shards(fleet: Fleet, tmp_path: Path) -> None:
     first, second, third = (client(one) for one in fleet.collectors)
     orders, start = [f"A-{number}" for number in range(60)], time.time() - 600
     told = [
@@ -189,9 +189,11 @@ def test_any_collector_answers_for_all_shards(fleet: Fleet) -> None:
         assert third.get("/orders/W-A-1").status_code == 404, "its name elsewhere is forgotten"
         assert third.get("/orders", params={"state": "late"}).status_code == 400
         plan(second, third, len(orders))
-        for order in orders:
-            now = moved(order, "shipped", time.time())
-            first.post("/events", content=now).raise_for_status()
+    ends = tmp_path / "ends.jsonl"
+    ends.write_bytes(b"\n".join(moved(order, "shipped", time.time()) for order in orders))
+    address = ["--collector", fleet.collectors[2].url, "--token", "secret"]
+    ran = otelkit(["orders", "load", str(ends), *address])
+    assert (ran.returncode, ran.stdout) == (0, f"{ends}: {len(orders)} accepted\n")
     assert until(lambda: opened(fleet) == 0, 30), "all is done for the next test"
 
 
@@ -300,11 +302,8 @@ def moves(fleet: Fleet, lost: Collector, seconds: float) -> None:
     assert time.monotonic() - began <= seconds
     others = [one for one in fleet.collectors if one is not lost]
     instances = {f"shard-{shard_name(shard)}" for shard in range(SHARDS)}
-    # Within the same time they are at work, too.
-    assert until(
-        lambda: set().union(*map(fleet.exposed, others)) == instances,
-        max(seconds - (time.monotonic() - began), 0.5) + 1,
-    )
+    # And they are at work there; a scrape takes a moment on a busy machine.
+    assert until(lambda: set().union(*map(fleet.exposed, others)) == instances, 5)
 
 
 def test_collectors_that_die_sleep_and_leave_in_turn_lose_nothing_and_count_nothing_twice(
