@@ -210,9 +210,11 @@ class Fleet:
         for lease in self._leases.take(1):
             try:
                 held = self._make(lease, partial(self._lose, lease))
-            except OtelkitError as error:
+            except BaseException as error:
+                self._leases.release([lease])  # or we would renew it, and nobody work there
+                if not isinstance(error, OtelkitError):
+                    raise
                 log.error("shard %s cannot be opened: %s", shard_name(lease.shard), error)
-                self._leases.release([lease])
                 return False
             held.until = began + self._terms.seconds
             with self._lock:
@@ -230,8 +232,10 @@ class Fleet:
             held.shard.stopping.set()
         deadline = time.monotonic() + HAND_OVER_SECONDS
         for held in handed:
-            held.shard.stop(max(deadline - time.monotonic(), 0.0))
-            self._leases.release([held.lease])
+            try:
+                held.shard.stop(max(deadline - time.monotonic(), 0.0))
+            finally:
+                self._leases.release([held.lease])
             log.info("shard %s is let go", shard_name(held.lease.shard))
 
     def _all(self) -> list[Held]:

@@ -98,8 +98,8 @@ class Front:
         """The API of a shard that we hold; others ask for it."""
         _, name, path = scope["path"].removeprefix(scope.get("root_path", "")).split("/", 2)
         held = self.fleet.held(int(name)) if name.isdecimal() else None
-        if held is None:
-            told = answers.Refusal(f"shard {name} is not held here")
+        if held is None or path == "events":  # which might belong to another
+            told = answers.Refusal(f"shard {name} is not held here, or takes no events itself")
             await json_response(told, _MISDIRECTED)(scope, receive, send)
             return
         own = {**scope, "root_path": "", "path": f"/{path}", "raw_path": f"/{path}".encode()}
