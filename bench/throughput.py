@@ -38,7 +38,7 @@ LIMITS: Final = {
     "request": 1.5,
     # contrib makes two spans for each.
     "publish": 1.0,
-    # Where contrib makes one span of five attributes, otelkit makes two of ten: the work, with a link,
+    # Where contrib makes one span of five attributes, otelkit makes two of ten: the linked work,
     # and its acknowledgement.
     "consume": 4.5,
 }
