@@ -140,9 +140,12 @@ def test_events_flow_while_a_file_is_applied_and_a_collector_killed_amid_it_goes
     assert (counted[MAKING, "breached"], counted[WHOLE, "breached"]) == (ORDERS, ORDERS)
     opened = sum(of(found, names.ORDERS_OPEN.name, "stage").values())
     assert opened == ORDERS + customers.done
+    (in_force,) = (one for one in clocks(collector)["policies"] if one["orders"])
+    assert in_force["in_force"]
     for order in ("A-0", f"A-{ORDERS - 1}", f"new-{customers.done - 1}"):
         (one,) = httpx.get(f"{collector.url}/orders/{order}").json()["orders"]
         assert {clock["state"] for clock in one["clocks"]} == {"running"}
+        assert one["policy"] == in_force["fingerprint"]
     assert run(collector, "show").returncode == 0
 
 
