@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +27,10 @@ from bench.filling import fill
 from bench.orders import DUE, NOW, SLA, TICK, TICKS, Orders
 from bench.places import Places, files
 from otelkit import spec
-from otelkit.collect.batch import Received
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import Orders as Answers
+from otelkit.collect.run import look_for_cycles_rarely
 from otelkit.collect.sources import Sources
 from otelkit.collect.stores import open_store
 from shop.servers import RabbitMQ
@@ -38,7 +39,7 @@ SIZES: Final = (10_000, 1_000_000)
 """Ten million are measured on demand: they take half an hour to fill in."""
 SHARES: Final = {10_000: 0.6, 1_000_000: 0.5, 10_000_000: 0.35}
 """Of the bare loop's rate, the least that is reached at such a size."""
-EVENTS: Final = 10_000
+EVENTS: Final = 20_000
 ROUNDS: Final = 5
 SMALL_LIMITS: Final = {"scrape": 10.0, "tick": 1.0, "page": 20.0}
 """Milliseconds; the slowest percent of pages."""
@@ -62,6 +63,7 @@ def measure(
 ) -> Iterator[Figure]:
     """All figures at each size."""
     first: dict[str, float] = {}
+    look_for_cycles_rarely()
     with (
         tempfile.TemporaryDirectory() as name,
         RabbitMQ(Path(name) / "rabbitmq") as broker,
@@ -136,23 +138,20 @@ def _growing(kind: str, what: str, took: list[float], first: dict[str, float]) -
 
 
 def _events(held: Held, broker: RabbitMQ) -> Iterator[Figure]:
-    url = broker.vhost("bench")
+    url = broker.vhost(f"bench-{held.size}")
+    collecting = consuming.Collecting(url, held.engine)
     pairs = []
-
-    def commit(bodies: list[bytes]) -> None:
-        held.engine.apply([Received("rabbitmq", body, NOW + 3600) for body in bodies])
-
     for _ in range(ROUNDS + 1):
         bodies = held.orders.traffic(EVENTS)
         took = []
-        for work in (commit, len):
+        for consume in (collecting.consume, partial(consuming.consume, url)):
             consuming.publish(url, bodies)
-            took.append(consuming.consume(url, EVENTS, work))
+            took.append(consume(EVENTS))
         pairs.append(took)
     ratios = [ours.wall / bare.wall for ours, bare in pairs[1:]]
     rates = [statistics.median(1 / pair[side].wall for pair in pairs[1:]) for side in (0, 1)]
     ours, bare = (
-        statistics.median(one.processor for one in side) * 1e6 for side in zip(*pairs, strict=True)
+        statistics.median(pair[side].processor for pair in pairs[1:]) * 1e6 for side in (0, 1)
     )
     yield Figure(
         f"time of an event, committed, {held.size:,} open orders",

@@ -30,6 +30,8 @@ FORGET_CHUNK: Final = 500
 """Orders that one transaction deletes."""
 TICK_CHUNK: Final = 2000
 """Clocks that one transaction of a tick handles; bounds how long events wait for it."""
+ALL: Final = 10**9
+"""More orders than there are."""
 _LAST_TICK: Final = "tick"
 _AUDITED: Final = "audited"
 _LEARNED: Final = "learned"
@@ -50,6 +52,8 @@ class Engine:
         self.terms = terms(sla)
         self._store = store
         self._lock = threading.RLock()
+        self._memory = threading.Lock()
+        """Of counts and ages alone, so that a scrape waits for no transaction."""
         self._tallies = Tallies()
         self._ages = Ages(AGE_BUCKETS)
         self._audit = Audit()
@@ -110,19 +114,19 @@ class Engine:
 
     def tallies(self) -> Tallies:
         """A copy of all counters and gauges but the ages."""
-        with self._lock:
+        with self._memory:
             return Tallies(self._tallies)
 
     def ages(self, now: float) -> dict[Labels, Aged]:
         """How long open orders have stood in their stages, by process, stage and tier."""
-        with self._lock:
+        with self._memory:
             return dict(self._ages.at(now))
 
     def _remember(self, changes: Tallies) -> None:
         """In memory, what has been committed."""
-        metric = names.ORDER_STAGE_AGE.name
-        self._ages.merge(changes)
-        self._tallies.merge({key: n for key, n in changes.items() if key[0] != metric})
+        with self._memory:
+            self._ages.merge(changes)
+            self._tallies.merge(_but_ages(changes))
 
     def apply(
         self, batch: Sequence[Received], numbers: Mapping[str, float] | None = None
@@ -184,6 +188,28 @@ class Engine:
                 self._store.write_number(_LEARNED, now)
             self._percentiles.add(found)
             self._learned = now
+
+    def rewind(self, to: float) -> None:
+        """Take back that time has come further than ``to``.
+
+        Nobody is overdue any more whose deadline is to come again. What was counted stays counted,
+        and is not counted again when it does.
+        """
+        while self._watermark > to:
+            with self.work() as work:
+                work.until, passed = self._passed_last(to)
+                work.age(passed)
+                self._store.write_number(_LAST_TICK, work.until)
+
+    def _passed_last(self, after: float) -> tuple[float, list[int]]:
+        """Orders with an alarm in the last of the time behind ``after``, and where that begins."""
+        until = self._watermark
+        while until - after > 1.0:
+            complete, numbers = self._store.due(after, until, TICK_CHUNK)
+            if complete == until:
+                return after, numbers
+            after = (after + until) / 2
+        return after, self._store.due(after, until, ALL)[1]
 
     def reconcile(self) -> None:
         """Count some orders anew; after the last, mend what is counted of them."""
@@ -257,10 +283,12 @@ class Engine:
 
     def _recall(self) -> None:
         """What is known of the store without asking."""
-        self._tallies = Tallies()
-        self._ages = Ages(AGE_BUCKETS)
+        stored = self._store.tallies()
+        ages = Ages(AGE_BUCKETS)
+        ages.merge(stored)
+        with self._memory:
+            self._tallies, self._ages = _but_ages(stored), ages
         self._audit = Audit()
-        self._remember(self._store.tallies())
         # Deadlines up to here have been looked at; standing() asks by it, so that memory and
         # ticks agree on who is overdue.
         self._watermark = self._store.read_number(_LAST_TICK) or 0.0
@@ -301,3 +329,8 @@ class Engine:
         """A number that was given to :meth:`apply` or :meth:`letters`."""
         with self._lock:
             return self._store.read_number(name)
+
+
+def _but_ages(changes: Tallies) -> Tallies:
+    metric = names.ORDER_STAGE_AGE.name
+    return Tallies({key: change for key, change in changes.items() if key[0] != metric})

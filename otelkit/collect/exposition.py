@@ -24,7 +24,7 @@ from otelkit.collect.ages import AGE_BUCKETS, Aged
 from otelkit.collect.batch import OUTCOMES
 from otelkit.collect.deadletters import Reading
 from otelkit.collect.engine import Engine
-from otelkit.collect.orders import Orders
+from otelkit.collect.orders import Deadlines, Orders
 from otelkit.collect.revision import outdated
 from otelkit.collect.sources import Sources
 from otelkit.collect.tallies import Tallies
@@ -69,18 +69,19 @@ class Exposition(Collector):
         return ()
 
     def collect(self) -> Iterator[Family | HistogramMetricFamily | GaugeHistogramMetricFamily]:
+        seen = self._orders.seen(self._clock())
         tallies = self._engine.tallies()
         places = list(self._places())
         for metric in (names.ORDERS_OPEN, names.ORDERS_PAUSED):
             yield self._from_tallies(metric, places, tallies)
         clocks = list(self._clock_places())
-        yield self._overdue(clocks, tallies)
+        yield self._overdue(clocks, tallies, seen.acknowledged)
         yield self._from_tallies(names.ORDERS_AT_RISK, clocks, tallies)
         yield self._ages(places)
         yield self._durations(places, tallies)
         yield self._from_tallies(names.ORDER_CLOCKS, self._outcomes(), tallies)
         yield self._from_tallies(names.ORDER_CLOCK_CORRECTIONS, self._corrections(), tallies)
-        yield from self._deadlines()
+        yield from self._deadlines(seen.deadlines)
         behind = outdated(self._engine.policies, tallies)
         yield self._family(names.ORDERS_OUTDATED, (((name,), n) for name, n in behind.items()))
         possible = product(self._event_sources, OUTCOMES)
@@ -129,9 +130,10 @@ class Exposition(Collector):
         every = dict.fromkeys((*possible, *counted))
         return self._family(metric, ((labels, tallies[metric.name, *labels]) for labels in every))
 
-    def _overdue(self, places: Iterable[Labels], tallies: Tallies) -> Family:
+    def _overdue(
+        self, places: Iterable[Labels], tallies: Tallies, known: Mapping[Labels, int]
+    ) -> Family:
         metric = names.ORDERS_OVERDUE
-        known = self._orders.acks.overdue(self._clock())
         samples: list[tuple[Labels, float]] = []
         for place in places:
             # A clock may have ended between the two looks.
@@ -140,8 +142,7 @@ class Exposition(Collector):
             samples.append(((*place, "true"), acknowledged))
         return self._family(metric, samples)
 
-    def _deadlines(self) -> Iterator[Family]:
-        deadlines = self._orders.deadlines(self._clock())
+    def _deadlines(self, deadlines: Deadlines) -> Iterator[Family]:
         yield self._family(names.ORDER_EARLIEST_DEADLINE, deadlines.earliest.items())
         yield self._family(names.ORDER_OVERDUE_DEADLINE, deadlines.overdue.items())
 

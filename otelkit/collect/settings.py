@@ -41,7 +41,7 @@ class Settings:
     token: str | None = None
     tick: timedelta = timedelta(seconds=5)
     lateness: timedelta = timedelta(seconds=30)
-    batch: int = 1000
+    batch: int = 4000
     databases: tuple[tables.Database, ...] = ()
     keep_timelines: timedelta | None = None
     keep_orders: timedelta | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
 
 from otelkit import events, names, spec
 from otelkit.collect import engine
@@ -20,8 +22,10 @@ from otelkit.collect.acks import MOST
 from otelkit.collect.batch import Batch, Overdue, Received
 from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
+from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import LateOrder, Orders
 from otelkit.collect.policies import terms
+from otelkit.collect.sources import Sources
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
@@ -459,3 +463,43 @@ def test_counts_that_went_wrong_are_found_and_mended_while_orders_go_on(
     while collector.engine.drift is None:
         collector.engine.reconcile()
     assert collector.engine.drift == 0
+
+
+def test_a_scrape_waits_for_no_transaction(collector: Collector) -> None:
+    collector.feed(moved(0, "submitted"), moved(10, "making"))
+    collector.engine.tick(START + 150)
+    registry = CollectorRegistry()
+    exposition = Exposition(collector.engine, collector.orders, Sources(), dict, lambda: LATEST)
+    registry.register(exposition)
+    before = generate_latest(registry)
+    with ThreadPoolExecutor() as scraping, collector.engine.lock, collector.store.transaction():
+        assert scraping.submit(generate_latest, registry).result(timeout=30) == before
+
+
+# --- a clock that goes back ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", [2, 1000])
+def test_time_that_was_taken_back_counts_and_tells_nothing_twice_when_it_comes_again(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(engine, "TICK_CHUNK", chunk)
+    for number in range(9):
+        collector.feed(moved(10 * number, "making", order=f"A-{number}"))
+    collector.engine.tick(START + 50)
+    before = standing(collector.tallies())
+    for _ in range(2):
+        collector.engine.tick(START + 150)
+        after = collector.tallies()
+        assert clocks(after) == {("making", "breached"): 6}
+        assert len(collector.overdue) == 6
+        assert standing(after) != before
+        collector.engine.rewind(START + 50)
+        assert standing(collector.tallies()) == before
+        assert clocks(collector.tallies()) == {("making", "breached"): 6}
+        assert collector.orders.late("overdue") == []
+        collector.engine.reconcile()
+        collector.engine.reconcile()
+        assert collector.engine.drift == 0
+    collector.feed(moved(60, "packed", order="A-1"))
+    assert clocks(collector.tallies())["making", "met"] == 1, "the early judgement is corrected"
