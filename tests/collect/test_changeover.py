@@ -81,7 +81,14 @@ def test_a_plan_says_what_would_change_and_changes_nothing(
     assert (same.returncode, same.stdout) == (0, "")
     assert same.stderr == "every open order follows this SLA file\n"
     assert overdue(collector) == 16
-    assert run(collector, "show").returncode == 0
+    applied = run(collector, "apply", "--sla", str(generous))
+    assert (applied.returncode, applied.stdout) == (0, plan.stdout)
+    assert applied.stderr == (
+        "9 of 9 open orders that followed another SLA file changed\n"
+        f"let the collector start with {generous} from now on\n"
+    )
+    shown = run(collector, "show")
+    assert (shown.returncode, " 9           │ yes" in shown.stdout) == (0, True), shown.stdout
 
 
 def test_what_no_collector_takes_is_told_in_a_sentence(
