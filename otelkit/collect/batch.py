@@ -120,7 +120,7 @@ class Batch:
 
     def _read(self, received: Received) -> Event | Taken:
         try:
-            event = decode(received.body, received.at)
+            event = decode(received.body, max(received.at, self._watermark))
             self._policy(event).check(event)
         except EventError as error:
             return Taken(QUARANTINED, str(error))

@@ -30,6 +30,8 @@ FORGET_CHUNK: Final = 500
 """Orders that one transaction deletes."""
 TICK_CHUNK: Final = 2000
 """Clocks that one transaction of a tick handles; bounds how long events wait for it."""
+ALL: Final = 10**9
+"""More orders than there are."""
 _LAST_TICK: Final = "tick"
 _AUDITED: Final = "audited"
 _LEARNED: Final = "learned"
@@ -186,6 +188,28 @@ class Engine:
                 self._store.write_number(_LEARNED, now)
             self._percentiles.add(found)
             self._learned = now
+
+    def rewind(self, to: float) -> None:
+        """Take back that time has come further than ``to``.
+
+        Nobody is overdue any more whose deadline is to come again. What was counted stays counted,
+        and is not counted again when it does.
+        """
+        while self._watermark > to:
+            with self.work() as work:
+                work.until, passed = self._passed_last(to)
+                work.age(passed)
+                self._store.write_number(_LAST_TICK, work.until)
+
+    def _passed_last(self, after: float) -> tuple[float, list[int]]:
+        """Orders with an alarm in the last of the time behind ``after``, and where that begins."""
+        until = self._watermark
+        while until - after > 1.0:
+            complete, numbers = self._store.due(after, until, TICK_CHUNK)
+            if complete == until:
+                return after, numbers
+            after = (after + until) / 2
+        return after, self._store.due(after, until, ALL)[1]
 
     def reconcile(self) -> None:
         """Count some orders anew; after the last, mend what is counted of them."""

@@ -33,7 +33,7 @@ from otelkit.collect.sqlsource import DatabaseSource
 from otelkit.collect.store import Store
 from otelkit.collect.stores import open_store
 from otelkit.collect.tables import Database
-from otelkit.collect.ticker import STORE, Ticker
+from otelkit.collect.ticker import CLOCK, STORE, Ticker
 from otelkit.errors import ConfigError, UnavailableError
 from otelkit.model import Sla
 
@@ -59,6 +59,7 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
         sources = Sources()
         sources.up(HTTP)
         sources.up(STORE)
+        sources.up(CLOCK)
         readers = _readers(settings, engine, sources, stopping)
         watch = _watch(sla, settings, engine, sources, stopping)
         ticker = Ticker(engine, settings, sources, stopping, partial(_horizon, readers))

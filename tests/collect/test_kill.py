@@ -120,7 +120,7 @@ def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
     events: int,
 ) -> None:
     rounds = events // STEPS
-    bodies = history(time.time() - 2 * 3600, rounds)
+    bodies = history(time.time() - rounds - 3600, rounds)
     settings = {
         "amqp": vhost, "store": str(store), "batch": str(BATCH), "lateness": f"{LATENESS:.0f}s"
     }  # fmt: skip
