@@ -43,7 +43,7 @@ def fill(place: Path | str, orders: Orders) -> None:
 
 def _opened(policy: Policy, story: list[Event]) -> Change:
     state, _ = settle(replay(policy, story), NOW)
-    return Change(None, None, replace(state, seen=tuple(map(mark_of, story))), story)
+    return Change(None, None, replace(state, seen=b"".join(map(mark_of, story))), story)
 
 
 def _write(store: Store, changes: list[Change]) -> None:

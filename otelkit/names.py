@@ -143,7 +143,7 @@ ORDERS_AT_RISK: Final = Metric(
     "otelkit_orders_at_risk",
     "gauge",
     ("system", "objective", "stage", "tier"),
-    "Orders not yet overdue whose remaining allowance is below the objective's at_risk share.",
+    "Orders not yet overdue that are at risk by what the objective says.",
     "collector",
 )
 ORDER_STAGE_AGE: Final = Metric(

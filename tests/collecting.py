@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 import pika
@@ -19,6 +20,7 @@ from otelkit.collect.standing import standing
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Tallies
 from otelkit.events import OrderMoved
+from shop.servers import RabbitMQ
 from shop.services import Collector
 
 if TYPE_CHECKING:
@@ -104,6 +106,17 @@ def depth(url: str, queue: str) -> int:
     with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
         declared = connection.channel().queue_declare(queue, passive=True)
         return int(declared.method.message_count)
+
+
+@contextmanager
+def mute(rabbitmq: RabbitMQ, vhost: str, queue: str) -> Iterator[None]:
+    """A quorum queue that does not answer: the broker says in its place that nothing is in it."""
+    process = f"'{urlsplit(vhost).path[1:]}_{queue}'"
+    rabbitmq.eval(f"sys:suspend({process}).")
+    try:
+        yield
+    finally:
+        rabbitmq.eval(f"sys:resume({process}).")
 
 
 def scrape(url: str) -> Scrape:

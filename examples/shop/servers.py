@@ -15,6 +15,7 @@ import os
 import random
 import shutil
 import socket
+import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -204,6 +205,17 @@ class RabbitMQ(Server):
         except httpx.HTTPError as error:
             raise UnavailableError(f"RabbitMQ does not make the vhost {name}: {error}") from error
         return f"amqp://guest:guest@{HOST}:{self.amqp_port}/{quote(name, safe='')}"
+
+    def eval(self, erlang: str) -> None:
+        """Evaluates an expression within the broker; raises ToolError where it fails."""
+        program = find_program("rabbitmqctl", self.package, "/usr/lib/rabbitmq/bin")
+        env = self._environment()
+        command = [program, "-n", env["RABBITMQ_NODENAME"], "eval", erlang]
+        done = subprocess.run(
+            command, env=os.environ | env, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ToolError(f"rabbitmqctl eval: {(done.stderr or done.stdout).strip()}")
 
     def launch(self) -> None:
         self._epmd.start()

@@ -47,7 +47,8 @@ class Ages:
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds: Final = bounds
         self._edges = [0] * len(bounds)
-        """Of each bound, the first minute of entry that is younger; descending."""
+        """Of each bound, the first minute of entry that is younger, as a negative number, so that
+        they ascend."""
         self._latest = 0
         self._places: dict[Labels, _Entered] = {}
 
@@ -67,13 +68,10 @@ class Ages:
             entered.minutes[minute] = count
         else:
             entered.minutes.pop(minute, None)
-        entered.buckets[self._bucket(minute)] += change
+        entered.buckets[bisect_left(self._edges, -minute)] += change
         entered.total += change
         entered.weighed += minute * change
         self._latest = max(self._latest, minute)
-
-    def _bucket(self, minute: int) -> int:
-        return bisect_left(self._edges, -minute, key=int.__neg__)
 
     def at(self, now: float) -> Iterator[tuple[Labels, Aged]]:
         """All places with their ages at an instant; an order counts with its minute's middle."""
@@ -86,9 +84,11 @@ class Ages:
             yield place, Aged(tuple(entered.buckets), seconds)
 
     def _move(self, edges: list[int]) -> None:
-        before, self._edges = self._edges, edges
+        before, self._edges = [-edge for edge in self._edges], [-edge for edge in edges]
         for entered in self._places.values():
             for number, (old, new) in enumerate(zip(before, edges, strict=True)):
+                if old == new:
+                    continue
                 if abs(new - old) > len(entered.minutes):
                     passed = [m for m in entered.minutes if old <= m < new or new <= m < old]
                 else:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from otelkit import names
-from otelkit.collect.clock import REMEMBERED, Policy, Run, State, advance, is_newer, mark_of, replay
+from otelkit.collect.clock import (
+    Policy,
+    Run,
+    State,
+    advance,
+    is_newer,
+    mark_of,
+    remember,
+    replay,
+    taken,
+)
 from otelkit.collect.decode import Event, decode
+from otelkit.collect.learned import DURATIONS, bucket
 from otelkit.collect.ledger import Rejected
+from otelkit.collect.recent import OrderKey
 from otelkit.collect.revision import Revision
-from otelkit.collect.standing import carry_over, is_overdue, settle, standing
-from otelkit.collect.store import Change, OrderKey, Store
+from otelkit.collect.standing import Gauges, carry_over, is_overdue, settle
+from otelkit.collect.store import Change, Store
 from otelkit.collect.tallies import Tallies
 from otelkit.errors import EventError
 
@@ -30,8 +44,7 @@ QUARANTINE_BYTES: Final = 4096
 """Of a rejected body so much is kept: enough to see what it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """Bytes from a source. ``source`` is its configured name, not what the event says."""
 
     source: str
@@ -82,6 +95,11 @@ class Batch:
         self._audited = audited
         self._orders: dict[OrderKey, _Order] = {}
         self._rejected: list[Rejected] = []
+        self._gauges = Gauges()
+        self._audited_gauges = Gauges()
+        """Of orders that an audit has counted."""
+        self._stays: dict[tuple[str, str, str], list[float]] = {}
+        """Seconds in stages that orders have left, by process, stage and tier."""
         self._passed: list[tuple[_Order, State, Run]] = []
 
     # --- events ----------------------------------------------------------------------------
@@ -89,15 +107,15 @@ class Batch:
     def take(self, batch: Sequence[Received]) -> list[Taken]:
         """What becomes of each event."""
         told = [self._read(received) for received in batch]
-        self._load((e.process, e.order_id) for e in told if isinstance(e, Event))
-        taken = []
-        for received, event in zip(batch, told, strict=True):
-            one = self._apply(event) if isinstance(event, Event) else event
+        self._load([event for event in told if isinstance(event, Event)])
+        taken = [self._apply(event) if isinstance(event, Event) else event for event in told]
+        for received, one in zip(batch, taken, strict=True):
             if one.outcome == QUARANTINED:
                 body = received.body[:QUARANTINE_BYTES]
                 self._rejected.append(Rejected(received.source, received.at, one.reason, body))
-            self.changes[names.ORDER_EVENTS.name, received.source, one.outcome] += 1
-            taken.append(one)
+        counted = Counter((r.source, one.outcome) for r, one in zip(batch, taken, strict=True))
+        for key, count in counted.items():
+            self.changes[(names.ORDER_EVENTS.name, *key)] += count
         return taken
 
     def _read(self, received: Received) -> Event | Taken:
@@ -116,12 +134,20 @@ class Batch:
             )
         return policy
 
-    def _load(self, keys: Iterable[OrderKey]) -> None:
-        wanted = dict.fromkeys(keys)
-        found = self._store.find(wanted)
-        for key in wanted:
-            number, state = found.get(key, (None, None))
-            self._orders[key] = _Order(number, state, state)
+    def _load(self, events: Sequence[Event]) -> None:
+        """Read the orders of these events, and the timelines of those that may know them."""
+        orders = {(event.process, event.order_id): _Order(None, None, None) for event in events}
+        for key, (number, state) in self._store.find(orders).items():
+            orders[key] = _Order(number, state, state)
+        self._orders.update(orders)
+        late = {}
+        for event in events:
+            order = orders[event.process, event.order_id]
+            if order.stored is not None and not is_newer(order.stored, event):
+                late[order.stored.log] = order.stored, order
+        pasts = self._store.timelines(state for state, _ in late.values())
+        for (_, order), past in zip(late.values(), pasts, strict=True):
+            order.past = past
 
     def _apply(self, event: Event) -> Taken:
         order = self._orders[event.process, event.order_id]
@@ -140,24 +166,41 @@ class Batch:
         if mark not in state.seen and is_newer(state, event):
             new = advance(policy, state, event)
             self._stayed(state, new)
+            if policy.learning and state.policy == policy.fingerprint:
+                self._took(policy, state, new)
             order.go_on(new, event, mark)
             return APPLIED
-        known = [*self._store.timeline(state), *order.events]
-        if any(e.source == event.source and e.id == event.id for e in known):
+        if _is_among(order.events, event) or _is_among(self._past(order), event):
             return DUPLICATE
+        known = [*self._past(order), *order.events]
         new, gone = carry_over(state, replay(policy, [*known, event]))
         self.changes.change(gone)
         order.go_on(new, event, mark)
         return LATE
 
+    def _past(self, order: _Order) -> list[Event]:
+        """The events of an order before this batch."""
+        if order.past is None:
+            order.past = [] if order.stored is None else self._store.timeline(order.stored)
+        return order.past
+
     def _stayed(self, old: State, new: State) -> None:
         """The time in a stage, once the order has left it."""
         if not old.open or (new.open and new.since == old.since):
             return
-        seconds = max(new.at - old.since, 0.0)
-        place = (names.ORDER_STAGE_DURATION.name, old.process, old.stage, old.tier)
-        self.changes[(*place, _BUCKETS[bisect_left(names.STAGE_BUCKETS, seconds)])] += 1
-        self.changes[(*place, "sum")] += seconds
+        place = (old.process, old.stage, old.tier)
+        self._stays.setdefault(place, []).append(max(new.at - old.since, 0.0))
+
+    def _took(self, policy: Policy, old: State, new: State) -> None:
+        """The time that clocks took, once they have ended as they should."""
+        process = policy.process
+        if new.status in process.cancelled or new.status in process.reset:
+            return
+        for before, after in zip(old.runs, new.runs, strict=False):
+            has_ended = before.ended is None and after.ended is not None
+            if has_ended and before.objective in policy.learning:
+                seconds = taken(policy, old, before, new.at)
+                self.changes[DURATIONS, before.objective, old.tier, bucket(seconds)] += 1
 
     # --- time ------------------------------------------------------------------------------
 
@@ -191,19 +234,21 @@ class Batch:
         ]
         self.overdue = self._told()
         self._store.put([c for c in settled if c.events or c.new != c.old])
-        self.changes = Tallies({key: change for key, change in self.changes.items() if change})
+        self.recounted = self._audited_gauges.tallies()
+        for changes in (self._gauges.tallies(), self.recounted, _durations(self._stays)):
+            self.changes.merge(changes)
         self._store.add(self.changes)
         self._store.quarantine(self._rejected)
 
     def _settle(self, order: _Order, state: State, now: float) -> Change:
         settled, counted = settle(state, now)
-        self.changes.change(counted)
-        before, after = standing(order.stored, self._watermark), standing(settled, now)
-        self.changes.change(before, -1.0)
-        self.changes.change(after)
+        if counted:
+            self.changes.change(counted)
+        gauges = self._gauges
         if order.number is not None and order.number <= self._audited:
-            self.recounted.change(before, -1.0)
-            self.recounted.change(after)
+            gauges = self._audited_gauges
+        gauges.change(order.stored, self._watermark, -1.0)
+        gauges.change(settled, now, 1.0)
         if settled is not state:
             self._note_overdue(order, state, settled, now)
         return Change(order.number, order.stored, settled, order.events)
@@ -225,21 +270,36 @@ class Batch:
         return told
 
 
-@dataclass(slots=True)
-class _Order:
+class _Order(msgspec.Struct, gc=False):
     """An order within a batch: as it is stored, as it is now, and what it was told in between."""
 
     number: int | None
     stored: State | None
     state: State | None
-    events: list[Event] = field(default_factory=list)
+    events: list[Event] = []
+    past: list[Event] | None = None
+    """What it was told before, once that is asked for."""
 
-    def go_on(self, state: State, event: Event, mark: int) -> None:
+    def go_on(self, state: State, event: Event, mark: bytes) -> None:
         """To the state after one more event; a replay knows neither log nor marks."""
         before = self.state
-        seen, log = ((), 0) if before is None else (before.seen, before.log)
-        self.state = replace(state, log=log, seen=(*seen, mark)[-REMEMBERED:])
+        seen, log = (b"", 0) if before is None else (before.seen, before.log)
+        self.state = replace(state, log=log, seen=remember(seen, mark))
         self.events.append(event)
+
+
+def _is_among(events: Iterable[Event], event: Event) -> bool:
+    return any(e.source == event.source and e.id == event.id for e in events)
+
+
+def _durations(stays: Mapping[tuple[str, str, str], Sequence[float]]) -> Tallies:
+    found = Tallies()
+    for place, stayed in stays.items():
+        series = (names.ORDER_STAGE_DURATION.name, *place)
+        buckets = (bisect_left(names.STAGE_BUCKETS, seconds) for seconds in stayed)
+        found.change((*series, _BUCKETS[bucket]) for bucket in buckets)
+        found[*series, "sum"] = sum(stayed)
+    return found
 
 
 _TAKEN: Final = {outcome: Taken(outcome) for outcome in OUTCOMES}

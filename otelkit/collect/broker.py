@@ -27,6 +27,8 @@ LONGEST_PAUSE: Final = 30.0
 _GOOD_WORK: Final = 60.0
 """Whoever worked for so many seconds before it failed may try again soon."""
 _TIMEOUT: Final = 10.0
+_PATIENCE: Final = 0.2
+"""Seconds. RabbitMQ itself waits 0.25 for a quorum queue to tell what it holds."""
 
 log = logging.getLogger(__name__)
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells of a lost broker in tracebacks
@@ -45,6 +47,19 @@ def connect(url: str, name: str) -> BlockingChannel:
     except (AMQPError, OSError) as error:
         where = f"RabbitMQ at {parameters.host}:{parameters.port}"
         raise UnavailableError(f"{where} {_why_not(error)}; trying again") from error
+
+
+def waiting(channel: BlockingChannel, queue: str, *, is_consumed: bool = False) -> int | None:
+    """Messages ready in a queue; None where the broker cannot tell.
+
+    Of a quorum queue that does not answer the broker says that it has neither messages nor
+    consumers. ``is_consumed`` tells that it has some.
+    """
+    began = time.monotonic()
+    told = channel.queue_declare(queue, passive=True).method
+    is_late = time.monotonic() - began > _PATIENCE
+    is_known = told.message_count or told.consumer_count or not (is_consumed or is_late)
+    return int(told.message_count) if is_known else None
 
 
 def keep_trying(

@@ -137,7 +137,7 @@ class Changeover:
         with self._engine.lock:
             if self.work is not None and self.work.doing == "apply" and not self.work.finished:
                 raise ConfigError("an SLA file is being applied; ask again when that is done")
-            self.work = Work("plan", new, self._store.last("orders", "num"))
+            self.work = Work("plan", self._engine.informed(new), self._store.last("orders", "num"))
             return self.work
 
     def apply(self, new: Terms, text: str) -> Work:
@@ -153,7 +153,7 @@ class Changeover:
                 self._store.keep_applied(Applied(text, self._started, now))
                 self._store.write_number(_REACHED, 0)
             self._engine.terms = new
-            self.work = Work("apply", new, self._store.last("orders", "num"))
+            self.work = Work("apply", self._engine.terms, self._store.last("orders", "num"))
             return self.work
 
     def _check(self, new: Terms) -> None:

@@ -21,8 +21,9 @@ from msgspec.structs import replace
 from otelkit import names
 from otelkit.calendars import ALWAYS, BusinessTime
 from otelkit.collect.decode import Event
+from otelkit.collect.learned import NOTHING_LEARNED, Percentiles
 from otelkit.errors import EventError
-from otelkit.model import Clock, Process, Unit
+from otelkit.model import Allowance, Clock, Learned, Process, Unit
 
 REMEMBERED: Final = 16
 """Marks of events kept in an order's row; an older repeat that comes late is found all the same."""
@@ -71,7 +72,7 @@ class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
     runs: tuple[Run, ...] = ()
     versions: dict[str, int] = {}
     aliases: dict[str, str] = {}
-    seen: tuple[int, ...] = ()
+    seen: bytes = b""
     log: int = 0
     policy: str = ""
 
@@ -87,11 +88,36 @@ class Policy:
     clocks: tuple[Clock, ...]
     times: Mapping[str, BusinessTime]
     fingerprint: str = ""
+    percentiles: Percentiles = NOTHING_LEARNED
+
+    @cached_property
+    def clock(self) -> Mapping[str, Clock]:
+        """Its clocks by name."""
+        return {clock.name: clock for clock in self.clocks}
+
+    @cached_property
+    def rank(self) -> Mapping[str, int]:
+        """The place of each stage in the order of the process."""
+        return {stage: n for n, stage in enumerate(self.process.stages)}
+
+    @cached_property
+    def starting(self) -> Mapping[str, tuple[Clock, ...]]:
+        """By stage, the clocks that start when an order comes to it."""
+        stages = {clock.name: clock.stages() for clock in self.clocks}
+        return {
+            stage: tuple(clock for clock in self.clocks if stage in stages[clock.name])
+            for stage in self.process.stages
+        }
 
     @cached_property
     def statuses(self) -> frozenset[str]:
         """Every status that an event may carry."""
         return frozenset(self.process.statuses)
+
+    @cached_property
+    def learning(self) -> frozenset[str]:
+        """The objectives that are at risk by what clocks took before."""
+        return frozenset(c.name for c in self.clocks if isinstance(c.at_risk, Learned))
 
     def check(self, event: Event) -> None:
         """Raises :class:`EventError` for a status or tier that the SLA file does not know.
@@ -115,9 +141,14 @@ class Policy:
         return self.times[objective] if business else ALWAYS
 
 
-def mark_of(event: Event) -> int:
-    """32 bits by which a repeat is suspected; the order's timeline then tells."""
-    return crc32(f"{event.source}\0{event.id}".encode())
+def mark_of(event: Event) -> bytes:
+    """24 bits by which a repeat is suspected; the order's timeline then tells."""
+    return crc32(f"{event.source}\0{event.id}".encode()).to_bytes(4)[1:]
+
+
+def remember(seen: bytes, mark: bytes) -> bytes:
+    """The marks of an order with one more."""
+    return (seen + mark)[-REMEMBERED * len(mark) :]
 
 
 def is_newer(state: State, event: Event) -> bool:
@@ -164,9 +195,9 @@ def advance(policy: Policy, state: State | None, event: Event) -> State:
         partner=event.partner or before.partner,
         at=event.at,
         aliases={**before.aliases, **event.aliases} if event.aliases else before.aliases,
-        versions=_versions(before, event),
+        versions=before.versions if event.version is None else _versions(before, event),
         # An objective that has left the SLA file takes its clocks along.
-        runs=tuple(run for run in before.runs if run.objective in policy.times),
+        runs=tuple([run for run in before.runs if run.objective in policy.clock]),
         policy=policy.fingerprint if before.policy == policy.fingerprint else "",
     )
     if not is_known:
@@ -198,9 +229,7 @@ def _new(policy: Policy, event: Event) -> State:
 
 
 def _versions(state: State, event: Event) -> dict[str, int]:
-    if event.version is None:
-        return state.versions
-    newest = max(event.version, state.versions.get(event.source, 0))
+    newest = max(event.version or 0, state.versions.get(event.source, 0))
     return {**state.versions, event.source: newest}
 
 
@@ -210,52 +239,72 @@ def _versions(state: State, event: Event) -> dict[str, int]:
 def _enter(policy: Policy, state: State, *, is_new: bool) -> State:
     if state.stage == state.status and state.open and not is_new:
         return state  # the same stage again, or back to it from a pause
-    at = state.at
-    runs = [_leave(policy, run, state) for run in state.runs]
-    state = replace(state, stage=state.status, since=at, open=True, paused=False)
-    for clock in policy.clocks:
-        if _starts(clock, state, runs):
+    stage, at = state.status, state.at
+    runs = [run if run.ended is not None else _leave(policy, run, state) for run in state.runs]
+    for clock in policy.starting[stage]:
+        # A clock on the whole order starts once, also where the first stage was skipped or not
+        # told.
+        if clock.stops is None or all(run.objective != clock.name for run in runs):
             runs.append(_start(policy, clock, state, runs))
-    return replace(state, runs=tuple(runs))
+    return replace(state, stage=stage, since=at, open=True, paused=False, runs=tuple(runs))
 
 
 def _leave(policy: Policy, run: Run, state: State) -> Run:
-    """A run when its order moves to the stage ``state.status``."""
-    if run.ended is not None:
-        return run
-    clock = _clock(policy, run)
-    if clock.stops is None:
-        return _end(run, state.at)
-    stages = policy.process.stages
-    reached = clock.stops in stages and stages.index(state.status) >= stages.index(clock.stops)
-    return _end(run, state.at) if reached else run
-
-
-def _starts(clock: Clock, state: State, runs: list[Run]) -> bool:
-    if clock.stops is None:
-        return state.stage == clock.starts
-    # A clock on the whole order starts once, also where the first stage was skipped or not told.
-    started = any(run.objective == clock.name for run in runs)
-    return not started and state.stage in clock.stages()
+    """A run that goes on or ends when its order moves to the stage ``state.status``."""
+    stops = policy.clock[run.objective].stops
+    if stops is not None:
+        last = policy.rank.get(stops)
+        if last is None or policy.rank[state.status] < last:
+            return run
+    return _end(run, state.at)
 
 
 def _start(policy: Policy, clock: Clock, state: State, runs: list[Run]) -> Run:
     allowance = clock.allowance(state.tier, state.partner)
     business = allowance.unit is not Unit.ELAPSED
     time = policy.time_of(clock.name, business=business)
-    if allowance.unit is Unit.OPEN_DAYS:
-        deadline = time.add_days(state.at, allowance.amount)
-    else:
-        deadline = time.add(state.at, allowance.amount)
+    deadline = _deadline(allowance, time, state.at)
     risk = at_risk = None
     if clock.at_risk is not None:
         total = time.elapsed(state.at, deadline)
-        risk = float(clock.at_risk) * total
-        at_risk = time.add(state.at, total - risk)
+        risk = _risk(policy, clock, state, total)
+        at_risk = None if risk is None else time.add(state.at, total - risk)
     number = sum(run.objective == clock.name for run in runs)
     return Run(
         clock.name, number, allowance.agreement, business, state.at, deadline, at_risk, risk=risk
     )
+
+
+def _deadline(allowance: Allowance, time: BusinessTime, start: float) -> float:
+    if allowance.unit is Unit.OPEN_DAYS:
+        return time.add_days(start, allowance.amount)
+    return time.add(start, allowance.amount)
+
+
+def _risk(policy: Policy, clock: Clock, state: State, total: float) -> float | None:
+    """What is left of ``total`` when an order is at risk; None where it never is."""
+    rule = clock.at_risk
+    if isinstance(rule, Learned):
+        share = float(rule.slower_than)
+        usual = policy.percentiles.at(clock.name, state.tier, share, state.at)
+        if usual is not None:
+            return total - usual if usual < total else None
+        rule = rule.until_then
+    return None if rule is None else float(rule) * total
+
+
+def taken(policy: Policy, state: State, run: Run, at: float) -> float:
+    """How many seconds of its time a run has taken by then, pauses left out.
+
+    ``state`` is its order before that, under the terms on which the run started.
+    """
+    time = policy.time_of(run.objective, business=run.business)
+    allowance = policy.clock[run.objective].allowance(state.tier, state.partner)
+    allowed = time.elapsed(run.started, _deadline(allowance, time, run.started))
+    if run.deadline is None:
+        return allowed - (run.left or 0.0)
+    # A pause moves the deadline by as much as it lasts.
+    return allowed - time.elapsed(at, run.deadline) + time.elapsed(run.deadline, at)
 
 
 def _reset(policy: Policy, state: State) -> State:
@@ -265,7 +314,7 @@ def _reset(policy: Policy, state: State) -> State:
     running = [run for run in state.runs if run.ended is None]
     runs = [_end(run, state.at, cancelled=True) if run in running else run for run in state.runs]
     for run in running:
-        runs.append(_start(policy, _clock(policy, run), state, runs))
+        runs.append(_start(policy, policy.clock[run.objective], state, runs))
     return replace(state, runs=tuple(runs))
 
 
@@ -317,7 +366,3 @@ def _resume_run(policy: Policy, run: Run, state: State) -> Run:
     time = policy.time_of(run.objective, business=run.business)
     risk = None if run.risk is None else time.add(state.at, max(run.left - run.risk, 0.0))
     return replace(run, deadline=time.add(state.at, run.left), at_risk=risk, left=None)
-
-
-def _clock(policy: Policy, run: Run) -> Clock:
-    return next(clock for clock in policy.clocks if clock.name == run.objective)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -10,7 +10,8 @@ Row = tuple[Any, ...]
 
 
 class Database(Protocol):
-    """One connection. Statements are written with ``?``, in what SQLite and PostgreSQL share.
+    """One connection. Statements are written with ``?``, or ``?1`` and so on in queries, in what
+    SQLite and PostgreSQL share.
 
     Every method raises :class:`~otelkit.errors.StoreError` if the database refuses. Not for
     threads.
@@ -31,6 +32,9 @@ class Database(Protocol):
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         """What a query finds."""
 
+    def among(self, statement: str, keys: Iterable[int]) -> list[Row]:
+        """What a query finds whose ``IN (?)`` stands for all keys, however many."""
+
     def run(self, statement: str, values: Sequence[object] = ()) -> None:
         """Execute one statement."""
 
@@ -39,5 +43,13 @@ class Database(Protocol):
 
     def load(self, table: str, rows: Sequence[Sequence[object]]) -> None:
         """Insert many rows, the fastest way there is."""
+
+    def update(
+        self, table: str, keys: Sequence[str], column: str, rows: Sequence[Sequence[object]]
+    ) -> None:
+        """Set a column where the keys are these: rows of the keys and the value."""
+
+    def delete(self, table: str, keys: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Delete where the keys are these."""
 
     def close(self) -> None: ...

@@ -96,7 +96,10 @@ class DeadLetterWatch:
         try:
             while not self._stopping.is_set():
                 for queue in self._queues:
-                    self._look(channel, queue)
+                    try:
+                        self._look(channel, queue)
+                    except UnavailableError as error:
+                        self._down(queue, str(error))
                 self._listen(channel, self._every)
         finally:
             if channel.connection.is_open:
@@ -238,14 +241,16 @@ def vhost(url: str) -> str:
 
 
 def _depth(channel: BlockingChannel, queue: str) -> int | None:
-    """Messages ready in a queue, None where there is no such queue."""
+    """Messages ready in a queue, None where there is no such queue.
+
+    Raises :class:`UnavailableError` where the broker cannot tell.
+    """
     from pika.exceptions import ChannelClosedByBroker
 
     # A refused declaration closes its channel, so it gets one of its own.
     probe = channel.connection.channel()
     try:
-        declared = probe.queue_declare(queue, passive=True)
-        return int(declared.method.message_count)
+        depth = broker.waiting(probe, queue)
     except ChannelClosedByBroker as error:
         if error.reply_code == 404:
             return None
@@ -253,3 +258,8 @@ def _depth(channel: BlockingChannel, queue: str) -> int | None:
     finally:
         if probe.is_open:
             probe.close()
+    if depth is None:
+        raise UnavailableError(
+            f"RabbitMQ cannot tell what is in {queue!r}; see to the leader of that queue"
+        )
+    return depth

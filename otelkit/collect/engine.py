@@ -16,8 +16,9 @@ from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
 from otelkit.collect.audit import Audit
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
 from otelkit.collect.clock import Policy, State
+from otelkit.collect.learned import EVERY, Percentiles, faded, learned
 from otelkit.collect.ledger import DeadLetter, Rejected
-from otelkit.collect.policies import terms
+from otelkit.collect.policies import Terms, terms
 from otelkit.collect.standing import ARCHIVED, ENDED, NOWHERE
 from otelkit.collect.store import BEGINNING, Store
 from otelkit.collect.tallies import Tallies
@@ -33,6 +34,7 @@ ALL: Final = 10**9
 """More orders than there are."""
 _LAST_TICK: Final = "tick"
 _AUDITED: Final = "audited"
+_LEARNED: Final = "learned"
 
 
 class Engine:
@@ -45,8 +47,9 @@ class Engine:
         self, sla: Sla, store: Store, on_overdue: Callable[[Overdue], None] = lambda _: None
     ) -> None:
         self._on_overdue = on_overdue
+        self._percentiles = Percentiles()
+        self._learned = 0.0
         self.terms = terms(sla)
-        """The SLA file in force."""
         self._store = store
         self._lock = threading.RLock()
         self._tallies = Tallies()
@@ -66,6 +69,19 @@ class Engine:
     def lock(self) -> threading.RLock:
         """Held by everything that reads the store or changes it."""
         return self._lock
+
+    @property
+    def terms(self) -> Terms:
+        """The SLA file in force."""
+        return self._terms
+
+    @terms.setter
+    def terms(self, found: Terms) -> None:
+        self._terms = self.informed(found)
+
+    def informed(self, found: Terms) -> Terms:
+        """An SLA file with what clocks took before."""
+        return found.learning_from(self._percentiles)
 
     @property
     def policies(self) -> Mapping[str, Policy]:
@@ -145,11 +161,14 @@ class Engine:
         them. An earlier ``now`` than before counts nothing.
         """
         while self._watermark < now - lateness:
-            with self.work() as work:
-                work.until, due = self._store.due(self._watermark, now - lateness, TICK_CHUNK)
-                work.age(due)
-                self._store.write_number(_LAST_TICK, work.until)
+            self._advance(now - lateness)
         self.ticked = now
+
+    def _advance(self, now: float) -> None:
+        with self.work() as work:
+            work.until, due = self._store.due(self._watermark, now, TICK_CHUNK)
+            work.age(due)
+            self._store.write_number(_LAST_TICK, work.until)
 
     def rewind(self, to: float) -> None:
         """Take back that time has come further than ``to``.
@@ -172,6 +191,23 @@ class Engine:
                 return after, numbers
             after = (after + until) / 2
         return after, self._store.due(after, until, ALL)[1]
+
+    def learn(self, now: float) -> None:
+        """Now and then work out how long clocks take, where an objective asks for it."""
+        rules = self.terms.rules
+        if not rules or now < self._learned + EVERY:
+            return
+        with self._lock:
+            with self.work() as work:
+                if self._learned:
+                    work.changes.merge(faded(self._tallies, now - self._learned))
+                counts = Tallies(self._tallies)
+                counts.merge(work.changes)
+                found = learned(counts, rules, self._percentiles, now)
+                self._store.keep_percentiles(found)
+                self._store.write_number(_LEARNED, now)
+            self._percentiles.add(found)
+            self._learned = now
 
     def reconcile(self) -> None:
         """Count some orders anew; after the last, mend what is counted of them."""
@@ -252,6 +288,9 @@ class Engine:
         # Deadlines up to here have been looked at; standing() asks by it, so that memory and
         # ticks agree on who is overdue.
         self._watermark = self._store.read_number(_LAST_TICK) or 0.0
+        self._percentiles.forget()
+        self._percentiles.add(self._store.percentiles())
+        self._learned = self._store.read_number(_LEARNED) or 0.0
         self._remembers = True
 
     def letters(

@@ -1,23 +1,18 @@
-"""What the collector keeps beside orders: counts, numbers, and what is no order."""
+"""What the collector keeps beside orders: numbers, and what is no order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from otelkit.collect.database import Database
-from otelkit.collect.tallies import Key, Tallies
+from otelkit.collect.learned import Percentile
 
 QUARANTINE_KEEPS: Final = 10_000
 APPLIED_KEEPS: Final = 100
 LETTERS_KEEP: Final = 100_000
 """Arrivals remembered, of all dead-letter queues together."""
-
-_encode: Final = msgspec.msgpack.Encoder().encode
-_decode_key: Final = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +74,7 @@ class Ledger:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    # --- tallies ---------------------------------------------------------------------------
-
-    def tallies(self) -> Tallies:
-        """All counters and gauges."""
-        rows = self._db.rows("SELECT key, value FROM tallies")
-        return Tallies({_decode_key(key): value for key, value in rows})
-
-    def add(self, changes: Mapping[Key, float]) -> None:
-        """Change counters and gauges by so much."""
-        keyed = sorted((_encode(key), change) for key, change in changes.items())
-        self._db.each(
-            "INSERT INTO tallies VALUES (?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET value = tallies.value + excluded.value",
-            keyed,
-        )
-        self._db.each(
-            "DELETE FROM tallies WHERE key = ? AND value = 0",
-            [(key,) for key, change in keyed if change < 0],
-        )
+    # --- numbers ---------------------------------------------------------------------------
 
     def read_number(self, name: str) -> float | None:
         """A number of the collector's own, such as the last tick."""
@@ -134,6 +111,17 @@ class Ledger:
     def keep_applied(self, applied: Applied) -> None:
         """Remember one; the oldest give way."""
         self._keep("applied", [(applied.sla, applied.instead, applied.at)], APPLIED_KEEPS)
+
+    def percentiles(self) -> list[Percentile]:
+        """All that were learned, in the order of their instants."""
+        rows = self._db.rows(
+            "SELECT objective, tier, share, since, seconds FROM percentiles ORDER BY since"
+        )
+        return [Percentile(*row) for row in rows]
+
+    def keep_percentiles(self, learned: Sequence[Percentile]) -> None:
+        """Remember some more."""
+        self._db.load("percentiles", learned)
 
     # --- acknowledgements ------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -12,8 +13,9 @@ import msgspec
 from otelkit import calendars
 from otelkit.calendars import ALWAYS, BusinessTime
 from otelkit.collect.clock import Policy
+from otelkit.collect.learned import Percentiles
 from otelkit.collect.ledger import Known
-from otelkit.model import Allowance, Calendar, Clock, Process, Sla
+from otelkit.model import Allowance, Calendar, Clock, Learned, Process, Sla
 
 _HOLIDAYS: Final = range(2000, 2051)
 """Years whose holidays belong to a calendar's version. Always the same, so that no New Year's Eve
@@ -29,6 +31,20 @@ class Terms:
     calendars: Mapping[str, BusinessTime]
     texts: Mapping[str, str]
     """By fingerprint all that the policy is made of, as JSON."""
+
+    def learning_from(self, percentiles: Percentiles) -> Terms:
+        """The same, by what clocks took before."""
+        own = {name: replace(p, percentiles=percentiles) for name, p in self.policies.items()}
+        return replace(self, policies=own)
+
+    @property
+    def rules(self) -> list[tuple[str, float, int]]:
+        """Objectives that learn: of what share, and of how many clocks."""
+        return [
+            (clock.name, float(clock.at_risk.slower_than), clock.at_risk.samples)
+            for clock in self.sla.clocks
+            if isinstance(clock.at_risk, Learned)
+        ]
 
     def known(self, at: float) -> list[Known]:
         """The policies as they are remembered, first in force at that time."""
@@ -91,9 +107,18 @@ def _clock(clock: Clock) -> dict[str, Any]:
         "calendar": None if clock.calendar is None else clock.calendar.name,
         "within": [_allowance(allowance) for allowance in clock.within],
     }
-    if clock.at_risk is not None:
-        told["at_risk"] = str(clock.at_risk.normalize())
+    rule = clock.at_risk
+    if isinstance(rule, Learned):
+        # Not of how many samples: what was learned once stays.
+        told["slower_than"] = _share(rule.slower_than)
+        told["at_risk"] = None if rule.until_then is None else _share(rule.until_then)
+    elif rule is not None:
+        told["at_risk"] = _share(rule)
     return told
+
+
+def _share(share: Decimal) -> str:
+    return str(share.normalize())
 
 
 def _allowance(allowance: Allowance) -> dict[str, Any]:

@@ -111,6 +111,6 @@ def _declare(channel: BlockingChannel) -> None:
 
 def _is_empty(channel: BlockingChannel) -> bool:
     """Whether no event waits, neither in the broker nor here: a lull may just be a slow broker."""
-    declared = channel.queue_declare(names.ORDERS_QUEUE, passive=True)
+    waiting = broker.waiting(channel, names.ORDERS_QUEUE, is_consumed=True)
     # The answer comes behind all deliveries before it, on the same channel.
-    return not declared.method.message_count and not channel.get_waiting_message_count()
+    return waiting == 0 and not channel.get_waiting_message_count()

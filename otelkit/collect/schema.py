@@ -7,7 +7,7 @@ from typing import Final
 VERSION: Final = 3
 """Of the tables, and of what :mod:`.packing` puts into them."""
 
-OF_2: Final = """
+TABLES: Final = """
 CREATE TABLE words (num BIGINT PRIMARY KEY, word TEXT NOT NULL);
 CREATE TABLE orders (num BIGINT PRIMARY KEY, state BYTEA NOT NULL);
 CREATE TABLE names (hash BIGINT NOT NULL, num BIGINT NOT NULL, PRIMARY KEY (hash, num));
@@ -16,7 +16,7 @@ CREATE TABLE alarms (
     place BIGINT NOT NULL, instant DOUBLE PRECISION NOT NULL, num BIGINT NOT NULL,
     PRIMARY KEY (place, instant, num)
 );
-CREATE TABLE tallies (key BYTEA PRIMARY KEY, value DOUBLE PRECISION NOT NULL);
+CREATE TABLE tallies (num BIGINT PRIMARY KEY, changes BYTEA NOT NULL);
 CREATE TABLE numbers (name TEXT PRIMARY KEY, value DOUBLE PRECISION NOT NULL);
 CREATE TABLE quarantine (
     num BIGINT PRIMARY KEY, source TEXT NOT NULL, received DOUBLE PRECISION NOT NULL,
@@ -31,10 +31,6 @@ CREATE TABLE acks (
     given DOUBLE PRECISION NOT NULL
 );
 CREATE INDEX letters_by_queue ON letters (queue, num);
-"""
-"""Those of version 2, as PostgreSQL is told; see :func:`for_sqlite`."""
-
-SINCE_3: Final = """
 CREATE TABLE policies (
     fingerprint TEXT PRIMARY KEY, process TEXT NOT NULL, terms TEXT NOT NULL,
     first DOUBLE PRECISION NOT NULL
@@ -48,10 +44,9 @@ CREATE TABLE percentiles (
     PRIMARY KEY (objective, tier, share, since)
 );
 """
-"""Policies that orders follow, SLA files that were applied, and what clocks have learned."""
-TABLES: Final = OF_2 + SINCE_3
+"""As PostgreSQL is told; see :func:`for_sqlite`."""
 
-_NO_ROWID: Final = ("names", "alarms", "tallies", "numbers", "percentiles")
+_NO_ROWID: Final = ("names", "alarms", "numbers", "percentiles")
 
 
 def for_sqlite(tables: str) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
@@ -87,6 +88,10 @@ class SqliteDatabase:
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         return self._db.execute(statement, values).fetchall()
 
+    def among(self, statement: str, keys: Iterable[int]) -> list[Row]:
+        many = statement.replace("IN (?)", "IN (SELECT value FROM json_each(?))")
+        return self.rows(many, (json.dumps(list(keys)),))
+
     def run(self, statement: str, values: Sequence[object] = ()) -> None:
         self._db.execute(statement, values)
 
@@ -98,10 +103,24 @@ class SqliteDatabase:
             marks = ",".join("?" * len(rows[0]))
             self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
 
+    def update(
+        self, table: str, keys: Sequence[str], column: str, rows: Sequence[Sequence[object]]
+    ) -> None:
+        # ?1 and so on are the keys, the value comes last.
+        change = f"UPDATE {table} SET {column} = ?{len(keys) + 1}"  # noqa: S608
+        self._db.executemany(f"{change} WHERE {_are(keys)}", rows)
+
+    def delete(self, table: str, keys: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        self._db.executemany(f"DELETE FROM {table} WHERE {_are(keys)}", rows)  # noqa: S608
+
     def close(self) -> None:
         self._checkpoints.close()
         self._db.close()
         self._lock.close()
+
+
+def _are(keys: Sequence[str]) -> str:
+    return " AND ".join(f"{key} = ?{n}" for n, key in enumerate(keys, 1))
 
 
 def _take(path: Path) -> IO[bytes]:

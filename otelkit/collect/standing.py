@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final, Literal, cast
 
 from msgspec.structs import replace
 
 from otelkit import names
 from otelkit.collect.clock import Run, State
-from otelkit.collect.tallies import Key
+from otelkit.collect.tallies import Key, Tallies
 
 Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
 """The state of a clock."""
@@ -33,24 +32,50 @@ NOWHERE: Final = ("", "", "")
 """The place of such an alarm."""
 
 
+class Gauges:
+    """What orders count in, summed up: those of one place are told together."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, str, str, str, bool], float] = {}
+        self._minutes: dict[tuple[str, str, str], dict[int, float]] = {}
+        self._clocks = Tallies()
+
+    def change(self, state: State | None, now: float, by: float) -> None:
+        """Count an order ``by`` times, as it stands when time has come to ``now``."""
+        if state is None or not state.open:
+            return
+        process, stage, tier, places = state.process, state.stage, state.tier, self._places
+        place = (process, stage, tier, state.policy, state.paused)
+        places[place] = places.get(place, 0.0) + by
+        minute = minute_of(state.since)
+        minutes = self._minutes.setdefault((process, stage, tier), {})
+        minutes[minute] = minutes.get(minute, 0.0) + by
+        for run in state.runs:
+            if run.ended is None:
+                if is_overdue(run, now):
+                    self._clocks[_OVERDUE, run.objective, stage, tier] += by
+                elif is_at_risk(run, now):
+                    self._clocks[_AT_RISK, run.objective, stage, tier] += by
+
+    def tallies(self) -> Tallies:
+        """All gauges that changed."""
+        found = Tallies(self._clocks)
+        for (process, stage, tier, policy, paused), count in self._places.items():
+            found[_OPEN, process, stage, tier] += count
+            found[POLICY, process, policy] += count
+            if paused:
+                found[_PAUSED, process, stage, tier] += count
+        for place, minutes in self._minutes.items():
+            for minute, count in minutes.items():
+                found[(_AGE, *place, str(minute))] = count
+        return Tallies({key: count for key, count in found.items() if count})
+
+
 def standing(state: State | None, now: float) -> list[Key]:
     """The gauges in which an order counts when time has come to ``now``."""
-    if state is None or not state.open:
-        return []
-    process, stage, tier = state.process, state.stage, state.tier
-    found: list[Key] = [
-        (_OPEN, process, stage, tier),
-        (_AGE, process, stage, tier, str(minute_of(state.since))),
-        (POLICY, process, state.policy),
-    ]
-    if state.paused:
-        found.append((_PAUSED, process, stage, tier))
-    for run in state.runs:
-        if is_overdue(run, now):
-            found.append((_OVERDUE, run.objective, stage, tier))
-        elif is_at_risk(run, now):
-            found.append((_AT_RISK, run.objective, stage, tier))
-    return found
+    gauges = Gauges()
+    gauges.change(state, now, 1.0)
+    return list(gauges.tallies())
 
 
 def minute_of(at: float) -> int:
@@ -85,14 +110,13 @@ def settle(state: State, now: float) -> tuple[State, list[Key]]:
     fall.
     """
     counted: list[Key] = []
-    runs = []
-    for run in state.runs:
+    runs = state.runs
+    for n, run in enumerate(runs):
         outcome = run.outcome or (names.OUTCOME_BREACHED if is_overdue(run, now) else run.counted)
         if outcome != run.counted:
             counted.append(_outcome(state, run, outcome))
-            run = replace(run, counted=outcome)  # noqa: PLW2901
-        runs.append(run)
-    return (replace(state, runs=tuple(runs)) if counted else state), counted
+            runs = (*runs[:n], replace(run, counted=outcome), *runs[n + 1 :])
+    return (replace(state, runs=runs) if counted else state), counted
 
 
 def _outcome(state: State, run: Run, outcome: str) -> Key:
@@ -117,17 +141,17 @@ def carry_over(old: State, new: State) -> tuple[State, list[Key]]:
     return replace(new, runs=tuple(runs)), gone
 
 
-def alarms(state: State | None) -> Iterator[tuple[tuple[str, str, str, str], float]]:
+def alarms(state: State | None) -> list[tuple[tuple[str, str, str, str], float]]:
     """What has to be looked at when time comes: (kind, objective, stage, tier), and when."""
     if state is None:
-        return
+        return []
     if not state.open:
-        yield (ENDED if state.log else ARCHIVED, *NOWHERE), state.at
-        return
+        return [((ENDED if state.log else ARCHIVED, *NOWHERE), state.at)]
+    found = []
     for run in state.runs:
-        if run.ended is not None:
-            continue
-        if run.at_risk is not None:
-            yield (AT_RISK, run.objective, state.stage, state.tier), run.at_risk
-        if run.deadline is not None:
-            yield (OVERDUE, run.objective, state.stage, state.tier), run.deadline
+        if run.ended is None:
+            if run.at_risk is not None:
+                found.append(((AT_RISK, run.objective, state.stage, state.tier), run.at_risk))
+            if run.deadline is not None:
+                found.append(((OVERDUE, run.objective, state.stage, state.tier), run.deadline))
+    return found

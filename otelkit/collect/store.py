@@ -8,22 +8,25 @@ due and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from otelkit.collect.clock import State
 from otelkit.collect.database import Database
 from otelkit.collect.decode import Event
 from otelkit.collect.ledger import Ledger
-from otelkit.collect.packing import Words, pack, pack_events, unpack, unpack_events
+from otelkit.collect.packing import pack, pack_events, unpack, unpack_events
+from otelkit.collect.recent import OrderKey, Recent
 from otelkit.collect.standing import AT_RISK, OVERDUE, alarms
+from otelkit.collect.tallies import Key, Tallies
+from otelkit.collect.tallylog import TallyLog
+from otelkit.collect.words import Word, Words
 
-OrderKey = tuple[str, str]
-"""Process and order id."""
 Place = tuple[str, str, str]
 """Objective, stage and tier."""
 Alarm = tuple[float, int]
@@ -33,22 +36,18 @@ BEGINNING: Final[Alarm] = (float("-inf"), 0)
 """Before all alarms."""
 LAST_NUMBER: Final = 2**63 - 1
 """No order has it: an alarm of this number comes behind all others of its instant."""
-_AT_ONCE: Final = 1000
-"""Keys that one query names at most."""
-
 _PLACES_AT_ONCE: Final = 100
 """SQLite puts no more than 500 queries together."""
 _FIRST_ALARMS: Final = (
-    "SELECT * FROM (SELECT place, instant, num FROM alarms WHERE place = ?"
-    " AND (instant, num) > (?, ?) AND instant <= ? ORDER BY instant, num LIMIT ?) AS first"
+    "SELECT * FROM (SELECT place, instant, num FROM alarms WHERE place = {}"
+    " AND (instant, num) > (?1, ?2) AND instant <= ?3 ORDER BY instant, num LIMIT ?4) AS first"
 )
-_DELETE_ALARM: Final = "DELETE FROM alarms WHERE place = ? AND instant = ? AND num = ?"
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """An order before and after a batch, and the events that it had in it.
 
-    ``number`` and ``old`` are None for a new one.
+    ``old`` is None for a new one, and so is ``number`` where it is given the next.
     """
 
     number: int | None
@@ -70,9 +69,10 @@ class Store(Ledger):
     def _recall(self) -> None:
         """What is known of the database without asking."""
         self._words = Words(self._db.rows("SELECT num, word FROM words"))
-        self._places = _Places(self._words)
+        self._tally_log = TallyLog(self._db, self._words)
         self._last_order = self.last("orders", "num")
         self._last_entry = self.last("timeline", "entry")
+        self._recent = Recent()
         self._recalled = True
 
     @contextmanager
@@ -86,6 +86,7 @@ class Store(Ledger):
                 self.keep_words()
         except BaseException:
             self._recalled = False  # numbers were given that nobody has now
+            self._recent.clear()
             raise
 
     def keep_words(self) -> None:
@@ -94,14 +95,22 @@ class Store(Ledger):
             self._db.load("words", self._words.fresh)
             self._words.fresh = []
 
+    def tallies(self) -> Tallies:
+        """All counters and gauges."""
+        return self._tally_log.read()
+
+    def add(self, changes: Mapping[Key, float]) -> None:
+        """Change counters and gauges by so much."""
+        self._tally_log.append(changes)
+
     # --- orders ----------------------------------------------------------------------------
 
     def find(self, keys: Iterable[OrderKey]) -> dict[OrderKey, tuple[int, State]]:
         """Orders by their ids, with their numbers; those that there are."""
-        wanted = {_hash(*key): key for key in keys}
-        found = {}
-        for number, state in self._named(wanted):
-            found[state.process, state.order_id] = (number, state)
+        found, unknown = self._recent.split(keys)
+        if unknown:
+            for number, state in self._named([_hash(*key) for key in unknown]):
+                found[state.process, state.order_id] = (number, state)
         return found
 
     def find_alias(self, alias: str) -> list[tuple[int, State]]:
@@ -110,24 +119,16 @@ class Store(Ledger):
         return [(number, state) for number, state in found if alias in state.aliases.values()]
 
     def _named(self, hashes: Collection[int]) -> Iterator[tuple[int, State]]:
-        for some in _chunks(sorted(hashes)):
-            numbers = self._db.rows(
-                f"SELECT num FROM names WHERE hash IN ({_marks(some)})",  # noqa: S608
-                some,
-            )
-            yield from self.get(number for (number,) in numbers).items()
+        rows = self._db.among(
+            "SELECT num, state FROM names JOIN orders USING (num) WHERE hash IN (?)", hashes
+        )
+        for number, packed in rows:
+            yield number, unpack(packed, self._words)
 
     def get(self, numbers: Iterable[int]) -> dict[int, State]:
         """Orders by number; those that there are."""
-        found = {}
-        for some in _chunks(sorted(numbers)):
-            rows = self._db.rows(
-                f"SELECT num, state FROM orders WHERE num IN ({_marks(some)})",  # noqa: S608
-                some,
-            )
-            for number, packed in rows:
-                found[number] = unpack(packed, self._words)
-        return found
+        rows = self._db.among("SELECT num, state FROM orders WHERE num IN (?)", numbers)
+        return {number: unpack(packed, self._words) for number, packed in rows}
 
     def following(self, number: int, limit: int) -> dict[int, State]:
         """The next orders behind a number."""
@@ -142,51 +143,54 @@ class Store(Ledger):
         for change in changes:
             self._put(change, work)
         self._write(work)
+        self._recent.shrink()
 
     def _put(self, change: Change, work: _Writing) -> None:
-        number, old, new, events = change
-        if events:
-            self._last_entry += 1
-            work.entries.append((self._last_entry, new.log, pack_events(events, self._words)))
-            new = replace(new, log=self._last_entry)
+        number, old, new, words = change.number, change.old, change.new, self._words
+        if change.events:
+            entry = self._last_entry = self._last_entry + 1
+            work.entries.append((entry, new.log, pack_events(change.events, words)))
+            new = replace(new, log=entry)
         if number is None:
-            number = self._last_order = self._last_order + 1
-            work.new.append((number, pack(new, self._words)))
+            number = self._last_order + 1
+        if old is None:
+            self._last_order = max(self._last_order, number)
+            work.new.append((number, pack(new, words)))
             work.names.append((_hash(new.process, new.order_id), number))
         else:
-            work.changed.append((pack(new, self._words), number))
+            work.changed.append((number, pack(new, words)))
+        self._recent[new.process, new.order_id] = (number, new)
         before, after = self._alarms(old, number), self._alarms(new, number)
-        work.gone += before - after
-        work.come += after - before
+        if before != after:
+            work.gone += [alarm for alarm in before if alarm not in after]
+            work.come += [alarm for alarm in after if alarm not in before]
         if new.aliases:
             known = () if old is None else old.aliases.values()
             work.names += {
                 (_hash("", alias), number) for alias in new.aliases.values() if alias not in known
             }
 
-    def _alarms(self, state: State | None, number: int) -> set[tuple[int, float, int]]:
-        return {(self._places[place], instant, number) for place, instant in alarms(state)}
+    def _alarms(self, state: State | None, number: int) -> list[tuple[int, float, int]]:
+        words = self._words
+        # Two runs of a clock may share an alarm.
+        found = [(words[place], instant, number) for place, instant in alarms(state)]
+        return found if len(found) < 2 else list(dict.fromkeys(found))
 
     def _write(self, work: _Writing) -> None:
         self._db.load("orders", work.new)
-        self._db.each("UPDATE orders SET state = ? WHERE num = ?", work.changed)
+        self._db.update("orders", ("num",), "state", sorted(work.changed))
         self._db.load("names", sorted(work.names))
         self._db.load("timeline", work.entries)
-        self._db.each(_DELETE_ALARM, sorted(work.gone))
+        self._db.delete("alarms", ("place", "instant", "num"), sorted(work.gone))
         self._db.load("alarms", sorted(work.come))
 
     def latest(self, states: Iterable[State]) -> dict[int, Event]:
         """Of each order the event that came last, by the last entry of its timeline."""
         orders = {state.log: state for state in states}
-        found = {}
-        for some in _chunks(sorted(orders)):
-            rows = self._db.rows(
-                f"SELECT entry, events FROM timeline WHERE entry IN ({_marks(some)})",  # noqa: S608
-                some,
-            )
-            for entry, packed in rows:
-                found[entry] = unpack_events(packed, orders[entry], self._words)[-1]
-        return found
+        rows = self._db.among("SELECT entry, events FROM timeline WHERE entry IN (?)", orders)
+        return {
+            entry: unpack_events(packed, orders[entry], self._words)[-1] for entry, packed in rows
+        }
 
     def timeline(self, state: State) -> list[Event]:
         """The events of an order, as they arrived."""
@@ -199,16 +203,13 @@ class Store(Ledger):
         layer = {state.log: (state, events) for state, events in found if state.log}
         while layer:
             below = {}
-            for some in _chunks(sorted(layer)):
-                rows = self._db.rows(
-                    f"SELECT entry, previous, events FROM timeline WHERE entry IN ({_marks(some)})",  # noqa: S608
-                    some,
-                )
-                for entry, previous, packed in rows:
-                    state, events = layer[entry]
-                    events[:0] = unpack_events(packed, state, self._words)
-                    if previous:
-                        below[previous] = (state, events)
+            for entry, previous, packed in self._db.among(
+                "SELECT entry, previous, events FROM timeline WHERE entry IN (?)", layer
+            ):
+                state, events = layer[entry]
+                events[:0] = unpack_events(packed, state, self._words)
+                if previous:
+                    below[previous] = (state, events)
             layer = below
         return [events for _, events in found]
 
@@ -236,11 +237,12 @@ class Store(Ledger):
         for number, state in self.get(numbers).items():
             self._delete("timeline", "entry", [entry for entry, _ in self._entries(state)])
             self._delete("orders", "num", [number])
+            self._recent.pop((state.process, state.order_id), None)
             hashes = [_hash(state.process, state.order_id)]
             hashes += [_hash("", alias) for alias in state.aliases.values()]
             named = [(name, number) for name in hashes]
-            self._db.each("DELETE FROM names WHERE hash = ? AND num = ?", named)
-            self._db.each(_DELETE_ALARM, sorted(self._alarms(state, number)))
+            self._db.delete("names", ("hash", "num"), named)
+            self._db.delete("alarms", ("place", "instant", "num"), self._alarms(state, number))
             self.acknowledge([number], ())
 
     def erase(self, number: int, state: State) -> None:
@@ -250,12 +252,12 @@ class Store(Ledger):
             packed = pack_events(bare, self._words)
             self._db.run("UPDATE timeline SET events = ? WHERE entry = ?", (packed, entry))
         aliases = [(_hash("", alias), number) for alias in state.aliases.values()]
-        self._db.each("DELETE FROM names WHERE hash = ? AND num = ?", aliases)
+        self._db.delete("names", ("hash", "num"), aliases)
         self.put([Change(number, state, replace(state, partner=None, aliases={}), ())])
         self.forget_rejected(state.order_id.encode())
 
     def _delete(self, table: str, key: str, keys: Sequence[int]) -> None:
-        self._db.each(f"DELETE FROM {table} WHERE {key} = ?", [(one,) for one in keys])  # noqa: S608
+        self._db.delete(table, (key,), [(one,) for one in keys])
 
     # --- alarms ----------------------------------------------------------------------------
 
@@ -272,46 +274,39 @@ class Store(Ledger):
         return until, list(dict.fromkeys(number for _, number in found))
 
     def _between(self, after: float, until: float, limit: int | None) -> list[Alarm]:
-        return sorted(
-            alarm
-            for kind in (AT_RISK, OVERDUE)
-            for alarm, _ in self.first_alarms(
-                kind, self.places(kind), after=(after, LAST_NUMBER), until=until, limit=limit
-            )
-        )
+        every = [(kind, *place) for kind in (AT_RISK, OVERDUE) for place in self.places(kind)]
+        found = self._first(every, (after, LAST_NUMBER), until, limit)
+        return [alarm for alarm, _ in found]
 
     def first_alarms(
         self, kind: str, places: Iterable[Place], *, after: Alarm, until: float, limit: int | None
     ) -> list[tuple[Alarm, Place]]:
         """Of each place the first alarms behind ``after`` and up to ``until``, all in order."""
-        numbers = {self._places[kind, *place]: place for place in places}
-        found: list[tuple[Alarm, Place]] = []
-        for some in _chunks(sorted(numbers), _PLACES_AT_ONCE):
-            asked = [x for n in some for x in (n, *after, until, limit or LAST_NUMBER)]
-            rows = self._db.rows(" UNION ALL ".join([_FIRST_ALARMS] * len(some)), asked)
+        found = self._first([(kind, *place) for place in places], after, until, limit)
+        return [(alarm, (place[1], place[2], place[3])) for alarm, place in found]
+
+    def _first(
+        self, places: Iterable[Word], after: Alarm, until: float, limit: int | None
+    ) -> list[tuple[Alarm, Word]]:
+        numbers = {self._words[place]: place for place in places}
+        found: list[tuple[Alarm, Word]] = []
+        for some in _chunks(sorted(numbers)):
+            statement = " UNION ALL ".join([_FIRST_ALARMS.format(number) for number in some])
+            rows = self._db.rows(statement, (*after, until, limit or LAST_NUMBER))
             found += [((instant, number), numbers[place]) for place, instant, number in rows]
         return sorted(found)
 
     def places(self, kind: str) -> list[Place]:
         """Where there ever was an alarm of a kind."""
-        found = (word.split("\t") for word in self._words.texts.values() if "\t" in word)
-        return [(where[0], where[1], where[2]) for told, *where in found if told == kind]
+        return [
+            (word[1], word[2], word[3])
+            for word in list(self._words.texts.values())
+            if len(word) == 4 and word[0] == kind
+        ]
 
     def close(self) -> None:
         """Let the database go."""
         self._db.close()
-
-
-class _Places(dict[tuple[str, str, str, str], int]):
-    """Kinds of alarms and their places, as one word each."""
-
-    def __init__(self, words: Words) -> None:
-        super().__init__()
-        self._words = words
-
-    def __missing__(self, place: tuple[str, str, str, str]) -> int:
-        number = self[place] = self._words["\t".join(place)]
-        return number
 
 
 class _Writing:
@@ -321,7 +316,7 @@ class _Writing:
 
     def __init__(self) -> None:
         self.new: list[tuple[int, bytes]] = []
-        self.changed: list[tuple[bytes, int]] = []
+        self.changed: list[tuple[int, bytes]] = []
         self.names: list[tuple[int, int]] = []
         self.entries: list[tuple[int, int, bytes]] = []
         self.gone: list[tuple[int, float, int]] = []
@@ -337,9 +332,5 @@ def _hash(process: str, name: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def _chunks(keys: Sequence[int], size: int = _AT_ONCE) -> Iterator[Sequence[int]]:
+def _chunks(keys: Sequence[int], size: int = _PLACES_AT_ONCE) -> Iterator[Sequence[int]]:
     return (keys[n : n + size] for n in range(0, len(keys), size))
-
-
-def _marks(keys: Sequence[int]) -> str:
-    return ",".join("?" * len(keys))

@@ -84,6 +84,7 @@ class Ticker:
         if known_until is not None:
             lateness = self._settings.lateness.total_seconds()
             self._engine.tick(known_until, lateness=lateness)
+        self._engine.learn(now)
         timelines, orders = self._settings.keep_timelines, self._settings.keep_orders
         self._engine.forget(
             timelines=float("-inf") if timelines is None else now - timelines.total_seconds(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from otelkit import names, slo
+from otelkit.generate import risk
 from otelkit.generate.annotations import alert_annotations, listing
 from otelkit.generate.budget import OUTAGE_WINDOW, increase_over, tiers_of
 from otelkit.generate.rule import Alert, matchers
@@ -194,7 +195,6 @@ def _new_breaches(own: str, threshold: NewBreaches) -> str:
 
 def _at_risk(sla: Sla, clock: Clock) -> Alert:
     metric = names.ORDERS_AT_RISK.name + matchers({**collected(sla), "objective": clock.name})
-    share = slo.percent(clock.at_risk or Decimal(0))
     return Alert(
         names.ALERT_ORDERS_AT_RISK,
         f"sum by (stage) ({metric}) > 0",
@@ -206,11 +206,11 @@ def _at_risk(sla: Sla, clock: Clock) -> Alert:
             variables={"process": clock.process.name},
             summary=f"Orders at risk of missing {clock.name}",
             description=(
-                "{{ $value | printf \"%.0f\" }} in {{ $labels.stage }} have less than "
-                f"{share} of their time left."
+                "{{ $value | printf \"%.0f\" }} in {{ $labels.stage }} "
+                f"{risk.of_orders(clock)}."
             ),
         ),
-        f"{clock.name}: ticket while an order has less than {share} of its allowance left.",
+        f"{clock.name}: ticket while an order {risk.of_an_order(clock)}.",
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from otelkit import names, slo
+from otelkit.generate import risk
 from otelkit.generate.waits import allowances, calendar
 from otelkit.model import (
     AlertPolicy,
@@ -196,8 +197,7 @@ def _clock(old: Clock, new: Clock) -> Iterator[str]:
     yield from allowances(old, new)
     yield from calendar("its clock runs only while open", old.calendar, new.calendar)
     if old.at_risk != new.at_risk:
-        said = [slo.percent(c.at_risk) if c.at_risk else "nothing" for c in (new, old)]
-        yield f"orders are at risk with {said[0]} of their time left instead of {said[1]}"
+        yield f"orders are at risk {risk.since(new)} instead of {risk.since(old)}"
     yield from _overdue(old.overdue, new.overdue)
     yield from _statuses(old, new)
 

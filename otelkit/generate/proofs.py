@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Final
 
-from otelkit import names, slo
-from otelkit.generate import burns
+from otelkit import names
+from otelkit.generate import burns, risk
 from otelkit.generate.alerts import labels_of
 from otelkit.generate.health import heartbeat_labels
 from otelkit.generate.proof import (
@@ -154,8 +153,7 @@ def _risk_alerts(sla: Sla, clock: Clock) -> Test:
     stage = {**own, "stage": clock.starts}
     said = Said(
         f"Orders at risk of missing {clock.name}",
-        f"5 in {clock.starts} have less than {slo.percent(clock.at_risk or Decimal(0))} of their "
-        "time left.",
+        f"5 in {clock.starts} {risk.of_orders(clock)}.",
         names.DASHBOARD_FLOW,
         f"&var-process={clock.process.name}",
     )

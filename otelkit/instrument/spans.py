@@ -63,13 +63,14 @@ def redacted(span: ReadableSpan, redactor: Redactor) -> ReadableSpan:
 
 
 def _is_clean(span: ReadableSpan, redactor: Redactor) -> bool:
-    # The public properties make copies, under a lock each: a tenth of what a span costs.
+    # No public property says whether there are any events or links: `events` and `links` make
+    # copies, under a lock each, which came to a tenth of what a span costs.
     if span._events or span.status.description or redactor.text(span.name) is not span.name:
         return False
     if span._links and any(link.attributes for link in span._links):
         return False
-    attributes: Any = span._attributes
-    return not attributes or redactor.passes(attributes.copy())
+    attributes: Any = span.attributes
+    return redactor.passes(attributes.copy())  # a dict, at once and without a lock
 
 
 def _attributes(attributes: Mapping[str, Any] | None, redactor: Redactor) -> dict[str, Any]:

@@ -39,6 +39,20 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """A clock is at risk once it has taken longer than the share ``slower_than`` of the clocks of
+    its tier that ended before it.
+
+    That takes ``samples`` of them; until then an order is at risk with the share ``until_then`` of
+    its allowance left, or never.
+    """
+
+    slower_than: Decimal
+    samples: int
+    until_then: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """The period of a budget.
 
@@ -125,7 +139,8 @@ class Clock(BudgetObjective):
     A clock starts when an order reaches the status ``starts``. It stops at ``stops``; where that
     is None it is a clock on the stage ``starts`` alone and stops when the order leaves it.
     ``within`` is searched in order, the first allowance that matches holds; its last one matches
-    every order. ``at_risk`` is the share of the allowance left at which an order is at risk.
+    every order. ``at_risk`` is the share of the allowance left at which an order is at risk, unless
+    that is learned.
     """
 
     process: Process
@@ -133,7 +148,7 @@ class Clock(BudgetObjective):
     stops: str | None
     calendar: Calendar | None
     within: tuple[Allowance, ...]
-    at_risk: Decimal | None = None
+    at_risk: Decimal | Learned | None = None
     overdue: Mapping[str, NewBreaches] = field(default_factory=dict)
     """Thresholds of ``OrdersOverdue`` by severity (``page``, ``ticket``)."""
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 from otelkit import names
-from otelkit.model import Allowance, Clock, NewBreaches, Process, Unit
+from otelkit.model import Allowance, Clock, Learned, NewBreaches, Process, Unit
 from otelkit.spec import quantities as q
 from otelkit.spec.alerting import OFF
 from otelkit.spec.draft import Draft
 from otelkit.spec.reader import Reader, suggestion
 
 DEFAULT_OVERDUE: Final = {names.SEVERITY_TICKET: NewBreaches(1, timedelta(hours=1))}
+SAMPLES: Final = 100
+"""Clocks that have to have ended before their durations are held against others."""
 _BY: Final = ("tier", "agreement")
 """Labels of the clocks' counter that may have budgets of their own."""
 
@@ -27,7 +30,7 @@ def clock(draft: Draft) -> Clock | None:
     span = None if process is None else _span(draft, process)
     within = _within(draft, process)
     budget = draft.budget(fields.get("target"), _label)
-    at_risk = fields["at_risk"].parse(q.share) if "at_risk" in fields else None
+    at_risk = _at_risk(fields["at_risk"]) if "at_risk" in fields else None
     late = overdue(fields["overdue"]) if "overdue" in fields else DEFAULT_OVERDUE
     owner = draft.owner(process.owner if process else None)
     if process is None or span is None or not within or budget is None or owner is None:
@@ -36,6 +39,19 @@ def clock(draft: Draft) -> Clock | None:
     return Clock(
         draft.name, owner, target, window, process, *span, calendar, within, at_risk, late, **more
     )
+
+
+def _at_risk(reader: Reader) -> Decimal | Learned | None:
+    """A share of the allowance that is left, or what is learned from clocks of before."""
+    if not reader.is_mapping:
+        return reader.parse(q.share)
+    fields = reader.fields(("slower_than", "samples", "until_then"), ("slower_than",))
+    slower_than = fields["slower_than"].parse(q.share) if "slower_than" in fields else None
+    samples = fields["samples"].parse(q.least) if "samples" in fields else SAMPLES
+    until_then = fields["until_then"].parse(q.share) if "until_then" in fields else None
+    if slower_than is None or samples is None:
+        return None
+    return Learned(slower_than, samples, until_then)
 
 
 def _label(text: str) -> str:

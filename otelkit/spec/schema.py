@@ -150,6 +150,14 @@ def _objectives() -> list[Schema]:
         {"tier": _text(), "partner": _text(), "agreement": _name(), "allow": allowance},
         required=("allow",),
     )
+    learned = _object(
+        {
+            "slower_than": _share("Of the clocks of the same tier that ended before."),
+            "samples": {"type": "integer", "minimum": 1, "default": 100},
+            "until_then": _share("Of the allowance left, while there are fewer of them."),
+        },
+        required=("slower_than",),
+    )
     clock = {
         "process": _name(),
         "stage": _text("For a clock on one stage."),
@@ -160,7 +168,7 @@ def _objectives() -> list[Schema]:
             "anyOf": [allowance, {"type": "array", "minItems": 1, "items": allowances}],
             "description": "The first that matches an order holds.",
         },
-        "at_risk": _share("Of the allowance left."),
+        "at_risk": {"anyOf": [_share("Of the allowance left."), learned]},
         "overdue": {"anyOf": [_off(), _severities(_pattern(_BREACHES, "10 new in 1h"))]},
         "target": target,
     }

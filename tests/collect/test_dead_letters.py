@@ -13,7 +13,7 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from collecting import StartCollector, depth, of, scrape, source_up, value
+from collecting import StartCollector, depth, mute, of, scrape, source_up, value
 from otelkit import names
 from shop.servers import RabbitMQ, free_port
 from shop.services import Collector
@@ -106,6 +106,19 @@ def test_a_queue_that_does_not_exist_is_down_until_it_is_declared(
     broker.channel.queue_delete(DLQ)
     assert until(lambda: letters(collector) is None, 10)
     assert not source_up(collector.url, SOURCE)
+
+
+def test_a_queue_that_does_not_answer_is_down_and_not_empty(
+    broker: Broker, start_collector: StartCollector
+) -> None:
+    broker.declare("quorum")
+    broker.reject("one")
+    collector = start_collector(broker.settings())
+    assert until(lambda: letters(collector) == 1, 10)
+    with mute(broker.server, broker.url, DLQ):
+        assert until(lambda: letters(collector) is None, 10)
+        assert not source_up(collector.url, SOURCE)
+    assert until(lambda: letters(collector) == 1, 10)
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])

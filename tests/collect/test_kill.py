@@ -7,8 +7,8 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from collecting import Scrape, StartCollector, depth, moved, of, publish, scrape, source_up
+from collecting import Scrape, StartCollector, depth, moved, mute, of, publish, scrape, source_up
 from otelkit import names, spec
 from otelkit.collect.answers import instant
 from otelkit.collect.batch import APPLIED, DUPLICATE, LATE, Received
@@ -156,8 +156,9 @@ def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
     assert found.timelines == expected.timelines
 
 
-def test_a_broker_that_pauses_amid_a_backlog_makes_no_order_late(
-    rabbitmq: RabbitMQ, vhost: str, start_collector: StartCollector
+@pytest.mark.parametrize("silence", ["broker", "queue"])
+def test_silence_amid_a_backlog_makes_no_order_late(
+    rabbitmq: RabbitMQ, vhost: str, start_collector: StartCollector, silence: str
 ) -> None:
     collector = start_collector({"amqp": vhost, "batch": "200", "lateness": f"{LATENESS:.0f}s"})
     rounds = 900
@@ -165,17 +166,24 @@ def test_a_broker_that_pauses_amid_a_backlog_makes_no_order_late(
     leave_backlog(vhost, collector, bodies)
     collector.start()
     assert until(lambda: applied(collector) >= 2_000, 30, interval=0.01)
-    assert rabbitmq.process.pid is not None
-    os.kill(rabbitmq.process.pid, signal.SIGSTOP)
-    try:
+    with frozen(rabbitmq) if silence == "broker" else mute(rabbitmq, vhost, names.ORDERS_QUEUE):
         began = applied(collector)
         every = STEPS * rounds
         assert until(lambda: applied(collector) == every, 1.5) is None, "for more than a tick"
-    finally:
-        os.kill(rabbitmq.process.pid, signal.SIGCONT)
     assert began < every
     assert until(lambda: overdue(collector) == 2 * rounds, 60), "all deadlines are judged"
     assert_clocks(scrape(collector.url), rounds)
+
+
+@contextmanager
+def frozen(rabbitmq: RabbitMQ) -> Iterator[None]:
+    """The whole broker."""
+    assert rabbitmq.process.pid is not None
+    os.kill(rabbitmq.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(rabbitmq.process.pid, signal.SIGCONT)
 
 
 def leave_backlog(url: str, collector: Collector, bodies: Sequence[bytes]) -> None:

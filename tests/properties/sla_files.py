@@ -247,9 +247,19 @@ def _clock(parts: Parts) -> Table:
         {"process": name, "target": target, "within": _within(draw, process, allowed)}
         | ({"calendar": calendar} if calendar else {})
         | span
-        | _maybe(draw, "at_risk", lambda: _share(draw))
+        | _maybe(draw, "at_risk", lambda: _at_risk(draw))
         | _maybe(draw, "overdue", lambda: _overdue(draw))
         | budget
+    )
+
+
+def _at_risk(draw: Draw) -> Any:
+    if draw(st.booleans()):
+        return _share(draw)
+    return (
+        {"slower_than": _share(draw)}
+        | _maybe(draw, "samples", lambda: draw(st.integers(1, 10_000)))
+        | _maybe(draw, "until_then", lambda: _share(draw))
     )
 
 

@@ -38,6 +38,7 @@ VARIANTS = {
     "shorter": SLA.replace("allow: 100s", "allow: 30s"),
     "longer": SLA.replace("allow: 100s", "allow: 250s").replace("300s", "900s"),
     "sooner at risk": SLA.replace("at_risk: 25%", "at_risk: 75%"),
+    "at risk as learned": SLA.replace("at_risk: 25%", "at_risk: {slower_than: 90%}"),
     "on a calendar": SLA.replace("processes:", CALENDAR).replace(
         "stage: making", "stage: making\n    calendar: shop"
     ),
@@ -220,7 +221,7 @@ def check_counters(before: Tallies, collector: Collector) -> None:
 def _known(state: State) -> State:
     """An order as a replay knows it."""
     runs = tuple(replace(run, counted="") for run in state.runs)
-    return replace(state, runs=runs, seen=(), log=0)
+    return replace(state, runs=runs, seen=b"", log=0)
 
 
 def _gauges(tallies: Tallies) -> dict[object, float]:

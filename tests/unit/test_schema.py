@@ -122,6 +122,7 @@ _TYPES: dict[str, Callable[[Any], Any]] = {
     "version": _number,
     "max_messages": _number,
     "min_bad_events": _number,
+    "samples": _number,
     "native": lambda node: {"true": True, "false": False}.get(str(node), node),
 }
 

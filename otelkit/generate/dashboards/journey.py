@@ -68,7 +68,7 @@ def _traces(sla: Sla) -> Json:
     )
     return panels.table(
         "Traces of $order_id",
-        "One for each step of the order. Click one to see it below.",
+        "One for each step of the order, half a minute after it. Click one to see it below.",
         [panels.tempo(query) | search],
         unit="none",
         height=10,

@@ -61,7 +61,7 @@ def _received(
             delivery.span_name(_GET),
             asked.context,
             SpanKind.CONSUMER,
-            delivery.attributes(_GET, "receive") | delivery.history(),
+            delivery.attributes(_GET, "receive") | delivery.arrival(),
             delivery.links(),
             start_time=asked.at,
         )

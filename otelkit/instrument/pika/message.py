@@ -104,13 +104,12 @@ class Delivery:
     def attributes(self, operation: str, kind: str) -> Attributes:
         of_all = attributes(operation, kind, self.exchange, self.routing_key, self.queue)
         found = {**self.server, **of_all, **_identity(self.properties)}
-        found["messaging.message.body.size"] = self.size
         found["messaging.rabbitmq.message.delivery_tag"] = self.tag
         return found
 
-    def history(self) -> Attributes:
-        """Why it is here again, and how long it has waited."""
-        found: Attributes = {}
+    def arrival(self) -> Attributes:
+        """What the span that takes it tells besides: its size, its wait, why it is here again."""
+        found: Attributes = {"messaging.message.body.size": self.size}
         if self.redelivered:
             found[names.ATTR_MESSAGE_REDELIVERED] = True
         waited = self.waited

@@ -100,7 +100,8 @@ def _begin(
             _parent(one),
             SpanKind.CLIENT,
             _attributes(known, settlement, deliveries),
-            [link for delivery in deliveries for link in delivery.links()],
+            # Of a single message, the work on it is the parent, and links to the publisher itself.
+            [] if one and one.work else [link for d in deliveries for link in d.links()],
         )
 
 

@@ -42,7 +42,7 @@ class Work:
                 delivery.span_name(_PROCESS),
                 delivery.parent(),
                 SpanKind.CONSUMER,
-                delivery.attributes(_PROCESS, _PROCESS) | delivery.history(),
+                delivery.attributes(_PROCESS, _PROCESS) | delivery.arrival(),
                 delivery.links(),
             )
         # The sender's baggage comes along, whether or not its trace does.
