@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,7 @@ class Api:
     stopping: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.time
     admission: requests.Admission = field(default_factory=requests.Admission)
+    refused: Counter[int] = field(default_factory=requests.refusals)
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -65,7 +67,7 @@ class Api:
             Route("/clocks/plan", self.plan, methods=["POST"]),
             Route("/clocks/apply", self.apply, methods=["POST"]),
         ]
-        return application(routes, self.token)
+        return application(routes, self.token, self.refused)
 
     # --- itself ----------------------------------------------------------------------------
 
@@ -190,13 +192,22 @@ class Api:
         return self._clocks(202)
 
 
-def application(routes: Sequence[BaseRoute], token: str | None) -> Starlette:
-    """Routes that ask for the token, and say in a sentence what they refuse."""
+def application(routes: Sequence[BaseRoute], token: str | None, refused: Counter[int]) -> Starlette:
+    """Routes that ask for the token, and say in a sentence what they refuse, which is counted."""
+
+    def refuse(_request: Request, error: HTTPException) -> Response:
+        refused[error.status_code] += 1
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    def refuse_for_now(_request: Request, error: OtelkitError) -> Response:
+        refused[503] += 1
+        return JSONResponse({"error": str(error)}, 503, {"Retry-After": str(requests.RETRY_AFTER)})
+
     guard = [Middleware(_Guard, token=token)] if token is not None else []
     handlers: Any = {
-        HTTPException: _refusal,
-        StoreError: _busy,
-        UnavailableError: _busy,
+        HTTPException: refuse,
+        StoreError: refuse_for_now,
+        UnavailableError: refuse_for_now,
         ClientDisconnect: _gone,
     }
     return Starlette(routes=routes, middleware=guard, exception_handlers=handlers)
@@ -227,14 +238,6 @@ class _Guard:
 def json_response(answer: object, status: int = 200) -> Response:
     """An answer as JSON."""
     return Response(msgspec.json.encode(answer), status, media_type=openapi.JSON)
-
-
-def _refusal(_request: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-
-def _busy(_request: Request, error: OtelkitError) -> Response:
-    return JSONResponse({"error": str(error)}, 503, {"Retry-After": str(requests.RETRY_AFTER)})
 
 
 def _gone(_request: Request, _error: ClientDisconnect) -> Response:

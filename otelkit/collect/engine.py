@@ -13,14 +13,16 @@ from typing import Final
 
 from otelkit import names
 from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
+from otelkit.collect.alarms import BEGINNING
 from otelkit.collect.audit import Audit
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
-from otelkit.collect.clock import Policy, State
+from otelkit.collect.clock import Policy
 from otelkit.collect.learned import EVERY, Percentiles, faded, learned
 from otelkit.collect.ledger import DeadLetter, Rejected
 from otelkit.collect.policies import Terms, terms
 from otelkit.collect.standing import ARCHIVED, ENDED, NOWHERE
-from otelkit.collect.store import BEGINNING, Store
+from otelkit.collect.state import State
+from otelkit.collect.store import Store
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Sla
 
@@ -175,12 +177,13 @@ class Engine:
     def learn(self, now: float) -> None:
         """Now and then work out how long clocks take, where an objective asks for it."""
         rules = self.terms.rules
-        if not rules or now < self._learned + EVERY:
+        passed = now - self._learned  # less than nothing where the clock was set back
+        if not rules or 0.0 <= passed < EVERY:
             return
         with self._lock:
             with self.work() as work:
                 if self._learned:
-                    work.changes.merge(faded(self._tallies, now - self._learned))
+                    work.changes.merge(faded(self._tallies, max(passed, 0.0)))
                 counts = Tallies(self._tallies)
                 counts.merge(work.changes)
                 found = learned(counts, rules, self._percentiles, now)

@@ -40,8 +40,7 @@ Labels = tuple[str, ...]
 
 
 class Exposition(Collector):
-    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now,
-    ``refused`` how many requests found no room."""
+    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now."""
 
     def __init__(
         self,
@@ -197,14 +196,14 @@ class Exposition(Collector):
 class ProcessExposition(Collector):
     """What is the process's own, however many shards it works on.
 
-    ``refused`` counts requests that were sent away, ``conditions`` tell which sources are read.
+    ``refused`` are requests by the status of the answer, ``conditions`` those of sources.
     """
 
     def __init__(
         self,
         system: str,
         conditions: Callable[[], Mapping[str, Condition]],
-        refused: Callable[[], float],
+        refused: Mapping[int, int],
     ) -> None:
         self._system = system
         self._conditions = conditions
@@ -215,7 +214,9 @@ class ProcessExposition(Collector):
         return ()
 
     def collect(self) -> Iterator[Family]:
-        yield _family(self._system, names.COLLECTOR_REFUSED, (((), self._refused()),))
+        refused = dict(self._refused).items()
+        counts = (((str(status),), count) for status, count in refused)
+        yield _family(self._system, names.COLLECTOR_REFUSED, counts)
         conditions = self._conditions().items()
         up = (((name,), found.up) for name, found in conditions)
         yield _family(self._system, names.SOURCE_UP, up)

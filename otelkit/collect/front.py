@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -50,6 +51,7 @@ class Front:
     stopping: Callable[[], bool]
     clock: Callable[[], float] = time.time
     admission: requests.Admission = field(default_factory=requests.Admission)
+    refused: Counter[int] = field(default_factory=requests.refusals)
     _client: httpx.AsyncClient | None = None
 
     def app(self) -> Starlette:
@@ -70,7 +72,7 @@ class Front:
             Route("/clocks/apply", self.change, methods=["POST"]),
             Mount("/shards", self.of_shard),
         ]
-        return application(routes, self.token)
+        return application(routes, self.token, self.refused)
 
     # --- itself ----------------------------------------------------------------------------
 

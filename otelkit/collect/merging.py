@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 
 from otelkit.collect import answers, requests
-from otelkit.collect.store import LAST_NUMBER, Alarm
+from otelkit.collect.alarms import LAST_NUMBER, Alarm
 
 Place = tuple[float, int, int]
 """An instant, a shard, and the number of an order there."""

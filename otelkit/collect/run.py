@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,7 +29,7 @@ from otelkit.collect.inbox import Inbox
 from otelkit.collect.instances import Instances
 from otelkit.collect.lease import Lease, Terms, shard_name
 from otelkit.collect.rabbitmq import NAME, OrderSource
-from otelkit.collect.requests import Admission
+from otelkit.collect.requests import refusals
 from otelkit.collect.settings import Settings
 from otelkit.collect.shard import Shard
 from otelkit.collect.sources import Sources
@@ -87,9 +88,9 @@ def _alone(sla: Sla, settings: Settings, stopping: threading.Event, stack: ExitS
         sources.down(database.name, "not connected yet")
         shard.readers.append(DatabaseSource(database, engine, sources, stopping, batch=batch))
     shard.watch_dead_letters()
-    admission = Admission()
-    own = ProcessExposition(sla.system, sources.all, lambda: admission.refused)
-    app = _api(shard, settings, stopping, admission, own)
+    refused = refusals()
+    own = ProcessExposition(sla.system, sources.all, refused)
+    app = _api(shard, settings, stopping, refused, own)
     shard.start()
     return app
 
@@ -98,7 +99,7 @@ def _api(
     shard: Shard,
     settings: Settings,
     stopping: threading.Event,
-    admission: Admission,
+    refused: Counter[int],
     *more: MetricsCollector,
 ) -> Starlette:
     registry = CollectorRegistry()
@@ -107,7 +108,7 @@ def _api(
     token = settings.token if settings.shards is None else None  # which its front has asked for
     return Api(
         shard.engine, shard.orders, shard.changeover, shard.sources, registry, token,
-        lambda: shard.ticker.alive, stopping.is_set, admission=admission,
+        lambda: shard.ticker.alive, stopping.is_set, refused=refused,
     ).app()  # fmt: skip
 
 
@@ -137,13 +138,11 @@ def _among_others(
     stack.callback(outlet.close)
     stack.callback(fleet.stop)
     fleet.start()
-    admission = Admission()
+    refused = refusals()
     registry = CollectorRegistry()
     registry.register(Instances(fleet.instances))
-    registry.register(ProcessExposition(sla.system, fleet.conditions, lambda: admission.refused))
-    return Front(
-        fleet, outlet, registry, settings.token, stopping.is_set, admission=admission
-    ).app()
+    registry.register(ProcessExposition(sla.system, fleet.conditions, refused))
+    return Front(fleet, outlet, registry, settings.token, stopping.is_set, refused=refused).app()
 
 
 def _held(
@@ -168,7 +167,7 @@ def _held(
     if lease.shard == 0:  # what there is once for all
         shard.others.append(Inbox(amqp, terms.shards, sources, stopping))
         shard.watch_dead_letters()
-    app = _api(shard, settings, stopping, Admission())
+    app = _api(shard, settings, stopping, refusals())
     from otelkit.collect.fleet import Held
 
     return Held(lease, shard, app, shard.exposition(()), until=0.0)

@@ -24,6 +24,7 @@ from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition, ProcessExposition
 from otelkit.collect.ledger import DeadLetter
 from otelkit.collect.orders import Orders
+from otelkit.collect.requests import refusals
 from otelkit.collect.sources import Sources
 from otelkit.collect.stores import open_store
 from shop.servers import RabbitMQ, find_program
@@ -86,7 +87,7 @@ def known(tmp_path: Path) -> Iterator[CollectorRegistry]:
         orders = Orders(engine, store)
         clock = START + 125
         registry.register(Exposition(engine, orders, lambda: readings, lambda: clock))
-        registry.register(ProcessExposition("shop", sources.all, lambda: 0.0))
+        registry.register(ProcessExposition("shop", sources.all, refusals()))
         yield registry
 
 
