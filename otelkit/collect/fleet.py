@@ -116,7 +116,7 @@ class Fleet:
         found = self._sources.all()
         for held in self._all():
             for name, condition in held.shard.sources.all().items():
-                if found.get(name, condition).up:
+                if name not in found or found[name].up:
                     why = f"shard {shard_name(held.lease.shard)}: {condition.why}"
                     found[name] = condition if condition.up else Condition(up=False, why=why)
         return found

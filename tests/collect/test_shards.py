@@ -17,7 +17,7 @@ import pika
 import psycopg
 import pytest
 
-from collecting import batch, moved, of, otelkit, scrape
+from collecting import batch, moved, of, otelkit, scrape, source_up
 from conftest import enter
 from otelkit import events, names
 from otelkit.collect.lease import shard_name
@@ -153,6 +153,19 @@ def client(collector: Collector) -> httpx.Client:
 
 
 # --- answers -------------------------------------------------------------------------------
+
+
+def test_a_source_of_any_shard_that_is_down_is_told_by_the_shards_holder(fleet: Fleet) -> None:
+    holder = next(one for one in fleet.collectors if one.url == fleet.holders()[0])
+    assert until(lambda: httpx.get(f"{holder.url}/readyz").status_code == 503, 20)
+    sources = httpx.get(f"{holder.url}/readyz").json()["sources"]
+    down = {name: source["why"] for name, source in sources.items() if not source["up"]}
+    assert down.keys() == {"dlq:orders.dlq"}
+    assert down["dlq:orders.dlq"].startswith("shard 00: there is no queue 'orders.dlq'")
+    assert not source_up(holder.url, "dlq:orders.dlq")
+    for other in fleet.collectors:
+        assert source_up(other.url, "rabbitmq")
+        assert other is holder or httpx.get(f"{other.url}/readyz").status_code == 200
 
 
 def test_any_collector_answers_for_all_shards(fleet: Fleet, tmp_path: Path) -> None:
