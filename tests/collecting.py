@@ -16,6 +16,9 @@ import pika
 from prometheus_client.parser import text_string_to_metric_families
 
 from otelkit import events, names
+from otelkit.collect.standing import standing
+from otelkit.collect.stores import open_store
+from otelkit.collect.tallies import Tallies
 from otelkit.events import OrderMoved
 from shop.servers import RabbitMQ
 from shop.services import Collector
@@ -159,3 +162,13 @@ def otelkit(
         timeout=30,
         check=False,
     )
+
+
+def check_store(place: Path | str) -> None:
+    """What it counts is what a count of its orders gives."""
+    with closing(open_store(place)) as store:
+        recount = Tallies()
+        now = store.read_number("tick") or 0.0
+        for state in store.following(0, 10**9).values():
+            recount.change(standing(state, now))
+        assert recount == {key: n for key, n in store.tallies().items() if key in recount}

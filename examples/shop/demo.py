@@ -19,6 +19,7 @@ from pathlib import Path
 
 from otelkit.errors import OtelkitError, ToolError
 from shop import monitoring, packages
+from shop.mes import WAYS
 from shop.running import Running
 from shop.screen import Screen
 from shop.servers import RabbitMQ
@@ -39,6 +40,12 @@ def main() -> None:
     )
     parser.add_argument("--once", action="store_true", help="end when the alerts have arrived")
     parser.add_argument("--embedded", action="store_true", help="use no server at all")
+    parser.add_argument(
+        "--work-by",
+        choices=WAYS,
+        default=WAYS[0],
+        help="which order the MES makes next (%(default)s)",
+    )
     parser.add_argument("--no-install", action="store_true", help="install no Debian package")
     parser.add_argument(
         "--patience",
@@ -65,9 +72,9 @@ def _run(given: argparse.Namespace, pause: Pause) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otelkit-demo-")))
         if embedded:
-            running = _start_embedded(stack, folder, pause)
+            running = _start_embedded(stack, folder, given.work_by, pause)
         else:
-            running = _start(stack, folder, given.rules, pause)
+            running = _start(stack, folder, given, pause)
         running.shop.open(rate=RATE, count=ORDERS)
         screen = Screen(running, sys.stdout)
         with screen:
@@ -99,7 +106,7 @@ def _has_servers(*, may_install: bool) -> bool:
     return True
 
 
-def _start(stack: ExitStack, folder: Path, rules: Path, pause: Pause) -> Running:
+def _start(stack: ExitStack, folder: Path, given: argparse.Namespace, pause: Pause) -> Running:
     print("starting RabbitMQ, Prometheus, Alertmanager and the shop ...", flush=True)
     broker = RabbitMQ(folder / "rabbitmq", pause)
     alertmanager = monitoring.alertmanager(folder / "alertmanager", pause)
@@ -111,12 +118,15 @@ def _start(stack: ExitStack, folder: Path, rules: Path, pause: Pause) -> Running
     addresses = {"amqp": broker.amqp_url, "management": broker.management_url}
     collector = Collector(folder / "collector", addresses, pause=pause)
     stack.callback(collector.process.kill)
-    shop = Shop(folder / "shop", broker.amqp_url, broker.amqp_url, pause=pause)
+    asked = _asked(collector, given.work_by)
+    shop = Shop(folder / "shop", broker.amqp_url, broker.amqp_url, collector=asked, pause=pause)
     stack.callback(shop.kill)
     collector.start()
     shop.start()
     targets = {**shop.metrics_ports, "otelkit-collector": collector.port}
-    prometheus = monitoring.prometheus(folder / "prometheus", rules, targets, alertmanager, pause)
+    prometheus = monitoring.prometheus(
+        folder / "prometheus", given.rules, targets, alertmanager, pause
+    )
     stack.enter_context(prometheus)
     pages = {
         "Prometheus": f"{prometheus.url}/classic/alerts",
@@ -126,11 +136,17 @@ def _start(stack: ExitStack, folder: Path, rules: Path, pause: Pause) -> Running
     return Running(shop, collector, alertmanager, pages)
 
 
-def _start_embedded(stack: ExitStack, folder: Path, pause: Pause) -> Running:
+def _asked(collector: Collector, work_by: str) -> str | None:
+    """Whom the MES asks what is due."""
+    return None if work_by == "arrival" else collector.url
+
+
+def _start_embedded(stack: ExitStack, folder: Path, work_by: str, pause: Pause) -> Running:
     print("starting the shop and its collector, without any server ...", flush=True)
     collector = Collector(folder / "collector", {}, pause=pause)
     stack.callback(collector.process.kill)
-    shop = Shop(folder / "shop", str(folder / "line.db"), collector.url, pause=pause)
+    line, asked = str(folder / "line.db"), _asked(collector, work_by)
+    shop = Shop(folder / "shop", line, collector.url, collector=asked, pause=pause)
     stack.callback(shop.kill)
     collector.start()
     shop.start()

@@ -71,10 +71,20 @@ class Collector:
 
 
 class Shop:
-    """API, CRM and MES, each a process. ``line`` carries messages, ``events`` order events."""
+    """API, CRM and MES, each a process. ``line`` carries messages, ``events`` order events.
+
+    The MES asks the collector at that address which order is next; without one it works by arrival.
+    """
 
     def __init__(
-        self, folder: Path, line: str, events: str, *, seed: str = SEED, pause: Pause = time.sleep
+        self,
+        folder: Path,
+        line: str,
+        events: str,
+        *,
+        collector: str | None = None,
+        seed: str = SEED,
+        pause: Pause = time.sleep,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
@@ -82,11 +92,12 @@ class Shop:
         self._seed = seed
         self.api_port = free_port()
         self.metrics_ports = {name: free_port() for name in ("shop-api", "crm", "mes")}
-        modules = {"shop-api": "shop.api", "crm": "shop.crm", "mes": "shop.mes"}
+        works = ["--work-by", "arrival"] if collector is None else ["--collector", collector]
+        modules = {"shop-api": ["shop.api"], "crm": ["shop.crm"], "mes": ["shop.mes", *works]}
         self._services = [
             self._process(
                 name,
-                [modules[name]],
+                modules[name],
                 {
                     "SHOP_LINE": line,
                     "SHOP_API_PORT": str(self.api_port),

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from otelkit.collect.batch import OUTCOMES, QUARANTINED, Taken
-from otelkit.collect.clock import Run
 from otelkit.collect.decode import Event
 from otelkit.collect.ledger import Acknowledgement, Rejected
 from otelkit.collect.orders import LateOrder, OrderStory, Page
 from otelkit.collect.sources import Condition
 from otelkit.collect.standing import Standing
+from otelkit.collect.state import Run
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -66,7 +66,8 @@ class Order(msgspec.Struct, frozen=True):
     """Where an order is, since when, and what it waits for.
 
     ``waits_for`` are the statuses that it may come to next, none once it has ended; ``deadline``
-    is the first that it has to meet or has missed.
+    is the first that it has to meet or has missed; ``policy`` is the fingerprint of the terms that
+    its clocks follow, null where these are several.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Order(msgspec.Struct, frozen=True):
     partner: str | None
     aliases: dict[str, str]
     acknowledged: Acknowledged | None
+    policy: str | None
     clocks: list[Clock]
     timeline: list[Step]
 
@@ -193,6 +195,7 @@ def order(story: OrderStory) -> Order:
         partner=state.partner,
         aliases=state.aliases,
         acknowledged=_acknowledged(story.ack),
+        policy=state.policy or None,
         clocks=[_clock(story, run) for run in state.runs],
         timeline=_timeline(story),
     )

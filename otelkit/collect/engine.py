@@ -13,14 +13,16 @@ from typing import Final
 
 from otelkit import names
 from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
+from otelkit.collect.alarms import BEGINNING
 from otelkit.collect.audit import Audit
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
-from otelkit.collect.clock import Policy, State
+from otelkit.collect.clock import Policy
 from otelkit.collect.learned import EVERY, Percentiles, faded, learned
 from otelkit.collect.ledger import DeadLetter, Rejected
 from otelkit.collect.policies import Terms, terms
 from otelkit.collect.standing import ARCHIVED, ENDED, NOWHERE
-from otelkit.collect.store import BEGINNING, Store
+from otelkit.collect.state import State
+from otelkit.collect.store import Store
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Sla
 
@@ -30,6 +32,8 @@ FORGET_CHUNK: Final = 500
 """Orders that one transaction deletes."""
 TICK_CHUNK: Final = 2000
 """Clocks that one transaction of a tick handles; bounds how long events wait for it."""
+ALL: Final = 10**9
+"""More orders than there are."""
 _LAST_TICK: Final = "tick"
 _AUDITED: Final = "audited"
 _LEARNED: Final = "learned"
@@ -173,12 +177,13 @@ class Engine:
     def learn(self, now: float) -> None:
         """Now and then work out how long clocks take, where an objective asks for it."""
         rules = self.terms.rules
-        if not rules or now < self._learned + EVERY:
+        passed = now - self._learned  # less than nothing where the clock was set back
+        if not rules or 0.0 <= passed < EVERY:
             return
         with self._lock:
             with self.work() as work:
                 if self._learned:
-                    work.changes.merge(faded(self._tallies, now - self._learned))
+                    work.changes.merge(faded(self._tallies, max(passed, 0.0)))
                 counts = Tallies(self._tallies)
                 counts.merge(work.changes)
                 found = learned(counts, rules, self._percentiles, now)
@@ -186,6 +191,28 @@ class Engine:
                 self._store.write_number(_LEARNED, now)
             self._percentiles.add(found)
             self._learned = now
+
+    def rewind(self, to: float) -> None:
+        """Take back that time has come further than ``to``.
+
+        Nobody is overdue any more whose deadline is to come again. What was counted stays counted,
+        and is not counted again when it does.
+        """
+        while self._watermark > to:
+            with self.work() as work:
+                work.until, passed = self._passed_last(to)
+                work.age(passed)
+                self._store.write_number(_LAST_TICK, work.until)
+
+    def _passed_last(self, after: float) -> tuple[float, list[int]]:
+        """Orders with an alarm in the last of the time behind ``after``, and where that begins."""
+        until = self._watermark
+        while until - after > 1.0:
+            complete, numbers = self._store.due(after, until, TICK_CHUNK)
+            if complete == until:
+                return after, numbers
+            after = (after + until) / 2
+        return after, self._store.due(after, until, ALL)[1]
 
     def reconcile(self) -> None:
         """Count some orders anew; after the last, mend what is counted of them."""

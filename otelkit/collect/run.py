@@ -26,14 +26,14 @@ from otelkit.collect.exposition import HTTP, Exposition
 from otelkit.collect.orders import Orders
 from otelkit.collect.policies import terms
 from otelkit.collect.rabbitmq import NAME, OrderSource
-from otelkit.collect.requests import Admission
+from otelkit.collect.requests import refusals
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
 from otelkit.collect.sqlsource import DatabaseSource
 from otelkit.collect.store import Store
 from otelkit.collect.stores import open_store
 from otelkit.collect.tables import Database
-from otelkit.collect.ticker import STORE, Ticker
+from otelkit.collect.ticker import CLOCK, STORE, Ticker
 from otelkit.errors import ConfigError, UnavailableError
 from otelkit.model import Sla
 
@@ -59,6 +59,7 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
         sources = Sources()
         sources.up(HTTP)
         sources.up(STORE)
+        sources.up(CLOCK)
         readers = _readers(settings, engine, sources, stopping)
         watch = _watch(sla, settings, engine, sources, stopping)
         ticker = Ticker(engine, settings, sources, stopping, partial(_horizon, readers))
@@ -145,15 +146,11 @@ def _app(
     registry = CollectorRegistry()
     databases = [database.name for database in settings.databases]
     readings = watch.readings if watch is not None else dict[str, Reading]
-    admission = Admission()
-    registry.register(
-        Exposition(
-            engine, orders, sources, readings, time.time, databases, lambda: admission.refused
-        )
-    )
+    refused = refusals()
+    registry.register(Exposition(engine, orders, sources, readings, time.time, databases, refused))
     return Api(
         engine, orders, changeover, sources, registry, settings.token, lambda: ticker.alive,
-        stopping.is_set, admission=admission,
+        stopping.is_set, refused=refused,
     ).app()  # fmt: skip
 
 

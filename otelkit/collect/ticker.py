@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from otelkit.collect.answers import instant
+from otelkit.collect.decode import FUTURE_SECONDS
 from otelkit.collect.engine import Engine
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
@@ -14,6 +16,8 @@ from otelkit.errors import StoreError
 
 STORE: Final = "store"
 """The name under which conditions tell of the store."""
+CLOCK: Final = "clock"
+"""The name under which they tell of the machine's clock."""
 STALE_TICKS: Final = 12
 """So many ticks may be missed before ``/healthz`` says so; a catch-up takes some."""
 
@@ -36,6 +40,8 @@ class Ticker:
         self._stopping = stopping
         self._horizon = horizon
         self._beat = time.monotonic()
+        self._set_back = ""
+        self._was = 0.0
 
     @property
     def alive(self) -> bool:
@@ -46,13 +52,32 @@ class Ticker:
         """The body of a thread."""
         while not self._stopping.is_set():
             try:
-                self._tick(time.time())
+                now = time.time()
+                self._follow(now)
+                self._tick(now)
             except StoreError as error:
                 self._sources.down(STORE, str(error))
             else:
                 self._sources.up(STORE)
             self._beat = time.monotonic()
             self._stopping.wait(self._every)
+
+    def _follow(self, now: float) -> None:
+        """The clock, also where it goes back: deadlines that come again are judged again then.
+
+        Back by more than events may be ahead of us, it is wrong, and is waited for.
+        """
+        judged = self._engine.watermark
+        if now < judged:
+            self._was = max(self._was, judged)
+            self._set_back = self._set_back or _told(judged, now)
+            if judged - now <= FUTURE_SECONDS:
+                self._engine.rewind(now - self._settings.lateness.total_seconds())
+        if now < self._was:
+            self._sources.down(CLOCK, self._set_back)
+        else:
+            self._set_back = ""
+            self._sources.up(CLOCK)
 
     def _tick(self, now: float) -> None:
         known_until = self._horizon(now)
@@ -66,3 +91,10 @@ class Ticker:
             orders=float("-inf") if orders is None else now - orders.total_seconds(),
         )
         self._engine.reconcile()
+
+
+def _told(judged: float, now: float) -> str:
+    return (
+        f"the clock was set back to {instant(now)}, and deadlines were judged up to "
+        f"{instant(judged)} before; set it right, or wait until it comes there"
+    )

@@ -151,6 +151,7 @@ def test_readyz_names_the_source_that_is_not_read_and_why(api: httpx.Client) -> 
         "sources": {
             "http": {"up": True},
             "store": {"up": True},
+            "clock": {"up": True},
             "dlq:orders.dlq": {"up": False, "why": why},
         },
     }

@@ -11,11 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from collecting import StartCollector, moved, of, otelkit, publish, scrape, source_up
+from collecting import StartCollector, check_store, moved, of, otelkit, publish, scrape, source_up
 from otelkit import names
-from otelkit.collect.standing import standing
 from otelkit.collect.stores import open_store
-from otelkit.collect.tallies import Tallies
 from shop.databases import PostgreSQL
 from shop.services import Collector
 from shop.waiting import until
@@ -83,16 +81,6 @@ def check_counts(collector: Collector) -> None:
         for number in (0, ORDERS // 2 - 1, ORDERS // 2, ORDERS - 1):
             (order,) = api.get(f"/orders/A-{number}").json()["orders"]
             assert [step["status"] for step in order["timeline"]] == list(STEPS)
-
-
-def check_store(place: Path | str) -> None:
-    """What it counts is what a count of its orders gives."""
-    with closing(open_store(place)) as store:
-        recount = Tallies()
-        now = store.read_number("tick") or 0.0
-        for state in store.following(0, 10 * ORDERS).values():
-            recount.change(standing(state, now))
-        assert recount == {key: n for key, n in store.tallies().items() if key in recount}
 
 
 def test_a_full_disk_loses_no_event_and_health_says_so(

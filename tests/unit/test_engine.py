@@ -20,12 +20,12 @@ from otelkit.collect import engine
 from otelkit.collect import standing as gauges
 from otelkit.collect.acks import MOST
 from otelkit.collect.batch import Batch, Overdue, Received
-from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import LateOrder, Orders
 from otelkit.collect.policies import terms
 from otelkit.collect.sources import Sources
+from otelkit.collect.state import State
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
@@ -474,3 +474,32 @@ def test_a_scrape_waits_for_no_transaction(collector: Collector) -> None:
     before = generate_latest(registry)
     with ThreadPoolExecutor() as scraping, collector.engine.lock, collector.store.transaction():
         assert scraping.submit(generate_latest, registry).result(timeout=30) == before
+
+
+# --- a clock that goes back ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chunk", [2, 1000])
+def test_time_that_was_taken_back_counts_and_tells_nothing_twice_when_it_comes_again(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(engine, "TICK_CHUNK", chunk)
+    for number in range(9):
+        collector.feed(moved(10 * number, "making", order=f"A-{number}"))
+    collector.engine.tick(START + 50)
+    before = standing(collector.tallies())
+    for _ in range(2):
+        collector.engine.tick(START + 150)
+        after = collector.tallies()
+        assert clocks(after) == {("making", "breached"): 6}
+        assert len(collector.overdue) == 6
+        assert standing(after) != before
+        collector.engine.rewind(START + 50)
+        assert standing(collector.tallies()) == before
+        assert clocks(collector.tallies()) == {("making", "breached"): 6}
+        assert collector.orders.late("overdue") == []
+        collector.engine.reconcile()
+        collector.engine.reconcile()
+        assert collector.engine.drift == 0
+    collector.feed(moved(60, "packed", order="A-1"))
+    assert clocks(collector.tallies())["making", "met"] == 1, "the early judgement is corrected"

@@ -1,0 +1,103 @@
+"""A broker that is stopped, and one that is killed, while services publish to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pika
+import pytest
+from pika.exceptions import AMQPError
+
+from collecting import StartCollector, check_store, moved, of, scrape, source_up
+from otelkit import names
+from shop.servers import RabbitMQ
+from shop.services import Collector
+from shop.waiting import until
+
+STEPS = ("submitted", "priced", "manufacturing")
+
+
+class Sender(threading.Thread):
+    """A service that has each event confirmed before the next, and sends what was not again."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self.orders = 0
+        """Those whose events are all confirmed."""
+        self.told_to_end = False
+        self._url = url
+        self._began = time.time() - 3600
+
+    def run(self) -> None:
+        while not self.told_to_end:
+            with suppress(AMQPError, OSError):
+                self._work()
+            time.sleep(0.1)
+
+    def _work(self) -> None:
+        with pika.BlockingConnection(pika.URLParameters(self._url)) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            while not self.told_to_end:
+                for at, status in enumerate(STEPS):
+                    body = moved(f"A-{self.orders}", status, self._began + at)
+                    properties = pika.BasicProperties(delivery_mode=2)
+                    channel.basic_publish(
+                        names.ORDERS_EXCHANGE, "order", body, properties, mandatory=True
+                    )
+                self.orders += 1
+
+
+@pytest.mark.parametrize("end", ["stop", pytest.param("kill", marks=pytest.mark.soak)])
+def test_a_broker_that_restarts_while_events_are_published_loses_none_and_doubles_none(
+    own_rabbitmq: RabbitMQ, start_collector: StartCollector, tmp_path: Path, end: str
+) -> None:
+    broker, place = own_rabbitmq, tmp_path / "orders.db"
+    settings = {"amqp": broker.amqp_url, "store": str(place), "batch": "50"}
+    collector = start_collector(settings)
+    assert until(lambda: source_up(collector.url, "rabbitmq"), 20)
+    sender = Sender(broker.amqp_url)
+    sender.start()
+    try:
+        assert until(lambda: sender.orders > 100, 30), "events are on their way"
+        getattr(broker, end)()
+        assert until(lambda: "RabbitMQ" in why(collector), 20)
+        assert not source_up(collector.url, "rabbitmq")
+        broker.start()
+        assert until(lambda: source_up(collector.url, "rabbitmq"), 60)
+        more = sender.orders + 100
+        assert until(lambda: sender.orders > more, 30)
+    finally:
+        sender.told_to_end = True
+        sender.join(30)
+    events = {"applied": len(STEPS) * sender.orders}
+    assert until(lambda: taken(collector) == events, 30), (taken(collector), events)
+    assert until(lambda: breaches(collector) == {"breached": 2 * sender.orders}, 10)
+    with httpx.Client(base_url=collector.url) as api:
+        for number in range(0, sender.orders, 20):
+            (order,) = api.get(f"/orders/A-{number}").json()["orders"]
+            assert [step["status"] for step in order["timeline"]] == list(STEPS)
+    collector.stop()
+    check_store(place)
+
+
+def why(collector: Collector) -> str:
+    """What health says of the broker."""
+    told = httpx.get(f"{collector.url}/readyz").json()["sources"]["rabbitmq"]
+    return str(told.get("why", ""))
+
+
+def taken(collector: Collector) -> Counter[str]:
+    """Events by outcome, but for those that were there before."""
+    counted = of(scrape(collector.url), names.ORDER_EVENTS.name, "outcome")
+    return +Counter({outcome: n for (outcome,), n in counted.items() if outcome != "duplicate"})
+
+
+def breaches(collector: Collector) -> Counter[str]:
+    counted = of(scrape(collector.url), names.ORDER_CLOCKS.name, "outcome")
+    return +Counter({outcome: n for (outcome,), n in counted.items()})
