@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -62,6 +62,7 @@ def measure(
     sizes: Sequence[int] = SIZES, lying: Callable[[Path], AbstractContextManager[Places]] = files
 ) -> Iterator[Figure]:
     """All figures at each size."""
+    store = "SQLite" if lying is files else "PostgreSQL"
     first: dict[str, float] = {}
     look_for_cycles_rarely()
     with (
@@ -73,21 +74,30 @@ def measure(
             place = places.make()
             orders = Orders(size)
             fill(place, orders)
-            yield from _at_rest(place, size, places.weigh(place))
-            with closing(open_store(place)) as store:
-                engine = Engine(spec.loads(SLA, "sla.yaml"), store)
-                answers = Answers(engine, store)
-                registry = CollectorRegistry()
-                registry.register(Exposition(engine, answers, Sources(), dict, lambda: NOW))
-                held = Held(size, orders, engine, answers, registry)
-                yield from _answers(held, first)
-                yield from _events(held, broker)
+            for figure in _of_store(place, orders, places.weigh(place), broker, first):
+                yield replace(figure, store=store, size=size)
+
+
+def _of_store(
+    place: Path | str, orders: Orders, weight: int, broker: RabbitMQ, first: dict[str, float]
+) -> Iterator[Figure]:
+    yield from _at_rest(place, orders.size, weight)
+    with closing(open_store(place)) as store:
+        engine = Engine(spec.loads(SLA, "sla.yaml"), store)
+        answers = Answers(engine, store)
+        registry = CollectorRegistry()
+        registry.register(Exposition(engine, answers, Sources(), dict, lambda: NOW))
+        held = Held(orders.size, orders, engine, answers, registry)
+        yield from _answers(held, first)
+        yield from _events(held, broker)
 
 
 def _at_rest(place: Path | str, size: int, weight: int) -> Iterator[Figure]:
     at = f"{size:,} open orders"
     each = weight / size
-    yield Figure(f"disk, {at}", "an order of two events", each, 260, f"{each:.0f} bytes", "bytes")
+    yield Figure(
+        f"disk, {at}", "an order of two events", each, 260, f"{each:.0f} bytes", "bytes", "disk"
+    )
     opened = subprocess.run(
         [sys.executable, "-m", "bench.opening", str(place)],
         check=True, capture_output=True, text=True,
@@ -95,7 +105,9 @@ def _at_rest(place: Path | str, size: int, weight: int) -> Iterator[Figure]:
     seconds, resident = map(float, opened.stdout.split())
     yield Figure(f"start-up, {at}", "its limit", seconds, 2, f"{seconds:.2f} s", "s")
     megabytes = resident / 1e6
-    yield Figure(f"memory, {at}", "its limit", megabytes, 500, f"{megabytes:.0f} MB", "MB")
+    yield Figure(
+        f"memory, {at}", "its limit", megabytes, 500, f"{megabytes:.0f} MB", "MB", "memory"
+    )
 
 
 def _answers(held: Held, first: dict[str, float]) -> Iterator[Figure]:
@@ -108,7 +120,8 @@ def _answers(held: Held, first: dict[str, float]) -> Iterator[Figure]:
     for n in range(1, TICKS + 1):
         engine.tick(NOW + n * TICK)
     each = (time.process_time() - began) / (TICKS * DUE) * 1e6
-    yield Figure(f"tick per crossing clock, {at}", "its limit", each, 50, f"{each:.0f} us", "us")
+    what = f"tick per crossing clock, {at}"
+    yield Figure(what, "its limit", each, 50, f"{each:.0f} us", "us", "crossing")
     samples = sum(not line.startswith(b"#") for line in generate_latest(held.registry).split(b"\n"))
     scrapes = _milliseconds(lambda: generate_latest(held.registry), 30)
     yield from _growing("scrape", f"scrape of {samples:,} samples, {at}", scrapes, first)
@@ -130,7 +143,7 @@ def _growing(kind: str, what: str, took: list[float], first: dict[str, float]) -
     median = statistics.median(took)
     slow = took[int(len(took) * 0.99)] if kind == "page" else median
     limit = SMALL_LIMITS[kind]
-    yield Figure(what, "its limit", slow, limit, f"median {median:.2f} ms", "ms")
+    yield Figure(what, "its limit", slow, limit, f"median {median:.2f} ms", "ms", kind)
     small = first.setdefault(kind, median)
     if small != median:
         told = f"{median:.2f} ms against {small:.2f} ms"
@@ -160,4 +173,5 @@ def _events(held: Held, broker: RabbitMQ) -> Iterator[Figure]:
         1 / SHARES.get(held.size, min(SHARES.values())),
         f"{rates[0]:,.0f} against {rates[1]:,.0f} a second; of processor time "
         f"{ours:.0f} us against {bare:.0f} us",
+        curve="event",
     )

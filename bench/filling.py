@@ -13,11 +13,12 @@ from msgspec.structs import replace
 
 from bench.orders import NOW, SLA, Orders
 from otelkit import spec
-from otelkit.collect.clock import Policy, mark_of, replay
+from otelkit.collect.clock import Policy, replay
 from otelkit.collect.decode import Event
 from otelkit.collect.engine import Engine
 from otelkit.collect.policies import terms
 from otelkit.collect.standing import Gauges, settle
+from otelkit.collect.state import mark_of
 from otelkit.collect.store import Change, Store
 from otelkit.collect.stores import open_store
 

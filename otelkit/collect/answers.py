@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 import msgspec
 
 from otelkit.collect.batch import OUTCOMES, QUARANTINED, Taken
-from otelkit.collect.clock import Run
 from otelkit.collect.decode import Event
 from otelkit.collect.ledger import Acknowledgement, Rejected
 from otelkit.collect.orders import LateOrder, OrderStory, Page
 from otelkit.collect.sources import Condition
 from otelkit.collect.standing import Standing
+from otelkit.collect.state import Run
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -13,14 +13,16 @@ from typing import Final
 
 from otelkit import names
 from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
+from otelkit.collect.alarms import BEGINNING
 from otelkit.collect.audit import Audit
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
-from otelkit.collect.clock import Policy, State
+from otelkit.collect.clock import Policy
 from otelkit.collect.learned import EVERY, Percentiles, faded, learned
 from otelkit.collect.ledger import DeadLetter, Rejected
 from otelkit.collect.policies import Terms, terms
 from otelkit.collect.standing import ARCHIVED, ENDED, NOWHERE
-from otelkit.collect.store import BEGINNING, Store
+from otelkit.collect.state import State
+from otelkit.collect.store import Store
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Sla
 

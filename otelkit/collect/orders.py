@@ -8,12 +8,14 @@ from typing import Final, Literal
 
 from otelkit import names
 from otelkit.collect.acks import Acks
-from otelkit.collect.clock import Policy, Run, State
+from otelkit.collect.alarms import BEGINNING, LAST_NUMBER, Alarm, Place
+from otelkit.collect.clock import Policy
 from otelkit.collect.decode import Event
 from otelkit.collect.engine import Engine
 from otelkit.collect.ledger import Acknowledgement
 from otelkit.collect.standing import AT_RISK, OVERDUE, Standing, standing_of
-from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm, Place, Store
+from otelkit.collect.state import Run, State
+from otelkit.collect.store import Store
 
 Kind = Literal["overdue", "at_risk", "open"]
 OPEN: Final = "open"

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from otelkit.collect.clock import Policy, State, replay
+from otelkit.collect.clock import Policy, replay
 from otelkit.collect.decode import Event
 from otelkit.collect.standing import POLICY
+from otelkit.collect.state import State
 from otelkit.collect.tallies import Tallies
 
 

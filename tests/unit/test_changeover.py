@@ -22,12 +22,13 @@ from otelkit.collect import changeover as changing
 from otelkit.collect import standing
 from otelkit.collect.batch import Overdue, Received
 from otelkit.collect.changeover import Changeover, Work, in_force
-from otelkit.collect.clock import State, replay
+from otelkit.collect.clock import replay
 from otelkit.collect.clockanswers import Clocks, clocks
 from otelkit.collect.clockmerging import merged
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
 from otelkit.collect.policies import terms
+from otelkit.collect.state import State
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Tallies
 from otelkit.errors import ConfigError

@@ -20,12 +20,12 @@ from otelkit.collect import engine
 from otelkit.collect import standing as gauges
 from otelkit.collect.acks import MOST
 from otelkit.collect.batch import Batch, Overdue, Received
-from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import LateOrder, Orders
 from otelkit.collect.policies import terms
 from otelkit.collect.sources import Sources
+from otelkit.collect.state import State
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError

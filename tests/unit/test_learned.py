@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from otelkit import events, names, spec
 from otelkit.collect.batch import Received
-from otelkit.collect.clock import Run
 from otelkit.collect.decode import FUTURE_SECONDS
 from otelkit.collect.engine import Engine
 from otelkit.collect.learned import DURATIONS, HALF_LIFE, bucket, quantile
 from otelkit.collect.orders import Orders
+from otelkit.collect.state import Run
 from otelkit.collect.stores import open_store
 from otelkit.events import OrderMoved
 from otelkit.generate.alerts import alerts
