@@ -38,9 +38,12 @@ LIMITS: Final = {
     "request": 1.5,
     # contrib makes two spans for each.
     "publish": 1.0,
-    # Where contrib makes one span, otelkit makes two with links: the work, and the acknowledgement.
-    "consume": 5.0,
+    # Where contrib makes one span of five attributes, otelkit makes two of ten: the linked work,
+    # and its acknowledgement.
+    "consume": 4.5,
 }
+"""Set after measuring (1.3, 0.75 and 3.2), so that what makes it worse is told: no promise is kept
+by them."""
 WHAT: Final = {
     "request": "request to FastAPI under uvicorn",
     "publish": "message published with pika",

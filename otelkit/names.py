@@ -247,8 +247,8 @@ COLLECTOR_DRIFT: Final = Metric(
 COLLECTOR_REFUSED: Final = Metric(
     "otelkit_collector_refused_requests_total",
     "counter",
-    ("system",),
-    "Requests that found as many waiting as may, since the start; their senders come again.",
+    ("system", "status"),
+    "Requests that the collector refused since it started, by the HTTP status of its answer.",
     "collector",
 )
 SOURCE_UP: Final = Metric(

@@ -66,7 +66,8 @@ class Order(msgspec.Struct, frozen=True):
     """Where an order is, since when, and what it waits for.
 
     ``waits_for`` are the statuses that it may come to next, none once it has ended; ``deadline``
-    is the first that it has to meet or has missed.
+    is the first that it has to meet or has missed; ``policy`` is the fingerprint of the terms that
+    its clocks follow, null where these are several.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Order(msgspec.Struct, frozen=True):
     partner: str | None
     aliases: dict[str, str]
     acknowledged: Acknowledged | None
+    policy: str | None
     clocks: list[Clock]
     timeline: list[Step]
 
@@ -193,6 +195,7 @@ def order(story: OrderStory) -> Order:
         partner=state.partner,
         aliases=state.aliases,
         acknowledged=_acknowledged(story.ack),
+        policy=state.policy or None,
         clocks=[_clock(story, run) for run in state.runs],
         timeline=_timeline(story),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -53,6 +54,7 @@ class Api:
     stopping: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.time
     admission: requests.Admission = field(default_factory=requests.Admission)
+    refused: Counter[int] = field(default_factory=requests.refusals)
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -73,8 +75,8 @@ class Api:
         ]
         guard = [Middleware(_Guard, token=self.token)] if self.token is not None else []
         handlers: Any = {
-            HTTPException: _refusal,
-            StoreError: _store_refuses,
+            HTTPException: self.refuse,
+            StoreError: self.store_refuses,
             ClientDisconnect: _gone,
         }
         return Starlette(routes=routes, middleware=guard, exception_handlers=handlers)
@@ -100,6 +102,17 @@ class Api:
     def openapi(self, _request: Request) -> Response:
         """What else there is."""
         return _json(openapi.document(guarded=self.token is not None))
+
+    def refuse(self, _request: Request, error: HTTPException) -> Response:
+        """A request that cannot be answered, with a sentence."""
+        self.refused[error.status_code] += 1
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    def store_refuses(self, _request: Request, error: StoreError) -> Response:
+        """One that can be, later."""
+        self.refused[503] += 1
+        headers = {"Retry-After": str(requests.RETRY_AFTER)}
+        return JSONResponse({"error": str(error)}, 503, headers)
 
     # --- events ----------------------------------------------------------------------------
 
@@ -252,14 +265,6 @@ def _without_age(page: answers.Orders) -> bytes:
     """A page as it is compared: what only grows older is no news."""
     orders = [replace(order, overdue_seconds=0.0) for order in page.orders]
     return msgspec.json.encode(replace(page, orders=orders))
-
-
-def _refusal(_request: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-
-def _store_refuses(_request: Request, error: StoreError) -> Response:
-    return JSONResponse({"error": str(error)}, 503, {"Retry-After": str(requests.RETRY_AFTER)})
 
 
 def _gone(_request: Request, _error: ClientDisconnect) -> Response:

@@ -177,12 +177,13 @@ class Engine:
     def learn(self, now: float) -> None:
         """Now and then work out how long clocks take, where an objective asks for it."""
         rules = self.terms.rules
-        if not rules or now < self._learned + EVERY:
+        passed = now - self._learned  # less than nothing where the clock was set back
+        if not rules or 0.0 <= passed < EVERY:
             return
         with self._lock:
             with self.work() as work:
                 if self._learned:
-                    work.changes.merge(faded(self._tallies, now - self._learned))
+                    work.changes.merge(faded(self._tallies, max(passed, 0.0)))
                 counts = Tallies(self._tallies)
                 counts.merge(work.changes)
                 found = learned(counts, rules, self._percentiles, now)

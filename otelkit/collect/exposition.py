@@ -40,7 +40,7 @@ Labels = tuple[str, ...]
 
 class Exposition(Collector):
     """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now,
-    ``refused`` how many requests found no room."""
+    ``refused`` requests by the status of the answer."""
 
     def __init__(
         self,
@@ -50,14 +50,14 @@ class Exposition(Collector):
         readings: Callable[[], Mapping[str, Reading]],
         clock: Callable[[], float],
         databases: Sequence[str] = (),
-        refused: Callable[[], float] = lambda: 0.0,
+        refused: Mapping[int, int] | None = None,
     ) -> None:
         self._engine = engine
         self._orders = orders
         self._sources = sources
         self._readings = readings
         self._clock = clock
-        self._refused = refused
+        self._refused = refused or {}
         self._event_sources = (rabbitmq.NAME, HTTP, *databases)
 
     @property
@@ -196,7 +196,8 @@ class Exposition(Collector):
         yield self._family(names.COLLECTOR_TICK, () if ticked is None else (((SHARD,), ticked),))
         drift = self._engine.drift
         yield self._family(names.COLLECTOR_DRIFT, () if drift is None else (((), drift),))
-        yield self._family(names.COLLECTOR_REFUSED, (((), self._refused()),))
+        refused = dict(self._refused)
+        yield self._family(names.COLLECTOR_REFUSED, (((str(s),), n) for s, n in refused.items()))
         conditions = self._sources.all()
         yield self._family(
             names.SOURCE_UP, (((name,), found.up) for name, found in conditions.items())

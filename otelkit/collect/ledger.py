@@ -120,10 +120,8 @@ class Ledger:
         self._keep("applied", [row], APPLIED_KEEPS)
 
     def percentiles(self) -> list[Percentile]:
-        """All that were learned, in the order of their instants."""
-        rows = self._db.rows(
-            "SELECT objective, tier, share, since, seconds FROM percentiles ORDER BY since"
-        )
+        """All that were learned."""
+        rows = self._db.rows("SELECT objective, tier, share, since, seconds FROM percentiles")
         return [Percentile(*row) for row in rows]
 
     def keep_percentiles(self, learned: Sequence[Percentile]) -> None:

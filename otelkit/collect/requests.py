@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -30,7 +31,8 @@ MAX_HELD: Final = 32 * 1024 * 1024
 """Bytes of events that wait at once."""
 BODY_SECONDS: Final = 30.0
 RETRY_AFTER: Final = 1
-_BUSY: Final = "more events wait than may; send them again later"
+REFUSED: Final = (400, 408, 413, 429, 503)
+"""Answers to events that were not taken: unreadable, slow or too large, or to be sent again."""
 MAX_PAGE: Final = 500
 MAX_STREAMS: Final = 32
 """Pages that show orders live at once, each of which asks the store every second."""
@@ -49,14 +51,12 @@ class Admission:
         self._requests = 0
         self._bytes = 0
         self._streams = 0
-        self.refused = 0
-        """Requests that were told to come again."""
 
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """All of a body, which counts as held for as long as the block lasts."""
         if self._requests >= MAX_REQUESTS:
-            raise self._busy()
+            raise _busy()
         self._requests += 1
         chunks, size = [], 0
         try:
@@ -70,7 +70,7 @@ class Admission:
                             413, f"more than {MAX_BODY} bytes; send smaller batches"
                         )
                     if self._bytes > MAX_HELD:
-                        raise self._busy()
+                        raise _busy()
             yield b"".join(chunks)
         except TimeoutError:
             raise HTTPException(
@@ -80,14 +80,10 @@ class Admission:
             self._requests -= 1
             self._bytes -= size
 
-    def _busy(self, told: str = _BUSY) -> HTTPException:
-        self.refused += 1
-        return HTTPException(429, told, {"Retry-After": str(RETRY_AFTER)})
-
     def check_streams(self) -> None:
         """Refuse one more stream where there are as many as may be."""
         if self._streams >= MAX_STREAMS:
-            raise self._busy(f"{MAX_STREAMS} lists are streamed already; ask for one page instead")
+            raise _busy(f"{MAX_STREAMS} lists are streamed already; ask for one page instead")
 
     @contextmanager
     def stream(self) -> Iterator[None]:
@@ -97,6 +93,15 @@ class Admission:
             yield
         finally:
             self._streams -= 1
+
+
+def _busy(told: str = "more events wait than may; send them again later") -> HTTPException:
+    return HTTPException(429, told, {"Retry-After": str(RETRY_AFTER)})
+
+
+def refusals() -> Counter[int]:
+    """Requests that were refused, by the status of the answer: none yet."""
+    return Counter(dict.fromkeys(REFUSED, 0))
 
 
 def split(body: bytes) -> Sequence[bytes]:

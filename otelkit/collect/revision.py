@@ -32,10 +32,11 @@ def is_outdated(policies: Mapping[str, Policy], state: State) -> bool:
 def outdated(policies: Mapping[str, Policy], tallies: Tallies) -> dict[str, int]:
     """How many orders that is, by process; those of ``policies`` with 0, too."""
     found = dict.fromkeys(policies, 0)
-    for (metric, process, *labels), count in tallies.items():
-        if metric == POLICY:
+    for key, count in tallies.items():
+        if key[0] == POLICY:
+            _, process, fingerprint = key
             policy = policies.get(process)
-            follows = policy is not None and labels == [policy.fingerprint]
+            follows = policy is not None and policy.fingerprint == fingerprint
             found[process] = found.get(process, 0) + (0 if follows else int(count))
     return found
 

@@ -26,7 +26,7 @@ from otelkit.collect.exposition import HTTP, Exposition
 from otelkit.collect.orders import Orders
 from otelkit.collect.policies import terms
 from otelkit.collect.rabbitmq import NAME, OrderSource
-from otelkit.collect.requests import Admission
+from otelkit.collect.requests import refusals
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources import Sources
 from otelkit.collect.sqlsource import DatabaseSource
@@ -146,15 +146,11 @@ def _app(
     registry = CollectorRegistry()
     databases = [database.name for database in settings.databases]
     readings = watch.readings if watch is not None else dict[str, Reading]
-    admission = Admission()
-    registry.register(
-        Exposition(
-            engine, orders, sources, readings, time.time, databases, lambda: admission.refused
-        )
-    )
+    refused = refusals()
+    registry.register(Exposition(engine, orders, sources, readings, time.time, databases, refused))
     return Api(
         engine, orders, changeover, sources, registry, settings.token, lambda: ticker.alive,
-        stopping.is_set, admission=admission,
+        stopping.is_set, refused=refused,
     ).app()  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.ledger import DeadLetter
 from otelkit.collect.orders import Orders
+from otelkit.collect.requests import refusals
 from otelkit.collect.sources import Sources
 from otelkit.collect.stores import open_store
 from shop.servers import RabbitMQ, find_program
@@ -85,7 +86,9 @@ def known(tmp_path: Path) -> Iterator[CollectorRegistry]:
         registry = CollectorRegistry()
         orders = Orders(engine, store)
         clock = START + 125
-        registry.register(Exposition(engine, orders, sources, lambda: readings, lambda: clock))
+        registry.register(
+            Exposition(engine, orders, sources, lambda: readings, lambda: clock, refused=refusals())
+        )
         yield registry
 
 

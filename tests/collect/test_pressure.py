@@ -70,7 +70,7 @@ def test_posts_beyond_what_may_wait_are_told_to_come_again(
     scraped = scrape(collector.url)
     assert outcomes(collector.url, "http") == {"applied": 17}
     told_to_wait = sum(answer.status_code == 429 for answer in answers)
-    assert value(scraped, names.COLLECTOR_REFUSED.name) == told_to_wait + 1, "and the sender's"
+    assert value(scraped, names.COLLECTOR_REFUSED.name, status="429") == told_to_wait + 1
 
 
 def test_a_body_that_grows_too_large_frees_what_it_held(start_collector: StartCollector) -> None:

@@ -191,6 +191,19 @@ def test_what_was_long_ago_fades_and_a_small_change_is_none(collector: Collector
     assert len(collector.store.percentiles()) == 2
 
 
+def test_a_clock_that_is_set_back_learns_on(collector: Collector) -> None:
+    collector.feed(*finished([60.0] * 100))
+    collector.engine.learn(LATER)
+    collector.feed(*finished([600.0] * 300, START + 10))
+    collector.engine.learn(START)
+    collector.feed(moved(START + FUTURE_SECONDS, "making", "A-1"))
+    collector.feed(moved(LATER + FUTURE_SECONDS, "making", "A-2"))
+    for order, usual in (("A-1", 600), ("A-2", 60)):
+        run = collector.made(order)
+        assert run.at_risk is not None
+        assert usual / 1.2 <= run.at_risk - run.started <= usual * 1.2
+
+
 # --- the file ------------------------------------------------------------------------------
 
 
