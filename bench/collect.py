@@ -31,7 +31,6 @@ from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import Orders as Answers
 from otelkit.collect.run import look_for_cycles_rarely
-from otelkit.collect.sources import Sources
 from otelkit.collect.stores import open_store
 from shop.servers import RabbitMQ
 
@@ -86,7 +85,7 @@ def _of_store(
         engine = Engine(spec.loads(SLA, "sla.yaml"), store)
         answers = Answers(engine, store)
         registry = CollectorRegistry()
-        registry.register(Exposition(engine, answers, Sources(), dict, lambda: NOW))
+        registry.register(Exposition(engine, answers, dict, lambda: NOW))
         held = Held(orders.size, orders, engine, answers, registry)
         yield from _answers(held, first)
         yield from _events(held, broker)

@@ -45,7 +45,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
     with closing(open_store(tmp_path / "orders.db")) as store:
         engine, sources, registry = Engine(sla, store), Sources(), CollectorRegistry()
         orders = Orders(engine, store)
-        registry.register(Exposition(engine, orders, sources, dict, lambda: NOW))
+        registry.register(Exposition(engine, orders, dict, lambda: NOW))
         changeover = Changeover(engine, store, "", Event())
         yield Api(
             engine, orders, changeover, sources, registry, None, lambda: True, clock=lambda: NOW

@@ -24,7 +24,6 @@ from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import LateOrder, Orders
 from otelkit.collect.policies import terms
-from otelkit.collect.sources import Sources
 from otelkit.collect.state import State
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
@@ -469,7 +468,7 @@ def test_a_scrape_waits_for_no_transaction(collector: Collector) -> None:
     collector.feed(moved(0, "submitted"), moved(10, "making"))
     collector.engine.tick(START + 150)
     registry = CollectorRegistry()
-    exposition = Exposition(collector.engine, collector.orders, Sources(), dict, lambda: LATEST)
+    exposition = Exposition(collector.engine, collector.orders, dict, lambda: LATEST)
     registry.register(exposition)
     before = generate_latest(registry)
     with ThreadPoolExecutor() as scraping, collector.engine.lock, collector.store.transaction():
