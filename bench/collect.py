@@ -14,7 +14,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,11 +27,10 @@ from bench.filling import fill
 from bench.orders import DUE, NOW, SLA, TICK, TICKS, Orders
 from bench.places import Places, files
 from otelkit import spec
-from otelkit.collect.batch import Received
 from otelkit.collect.engine import Engine
 from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import Orders as Answers
-from otelkit.collect.sources import Sources
+from otelkit.collect.run import look_for_cycles_rarely
 from otelkit.collect.stores import open_store
 from shop.servers import RabbitMQ
 
@@ -38,7 +38,7 @@ SIZES: Final = (10_000, 1_000_000)
 """Ten million are measured on demand: they take half an hour to fill in."""
 SHARES: Final = {10_000: 0.6, 1_000_000: 0.5, 10_000_000: 0.35}
 """Of the bare loop's rate, the least that is reached at such a size."""
-EVENTS: Final = 10_000
+EVENTS: Final = 20_000
 ROUNDS: Final = 5
 SMALL_LIMITS: Final = {"scrape": 10.0, "tick": 1.0, "page": 20.0}
 """Milliseconds; the slowest percent of pages."""
@@ -61,7 +61,9 @@ def measure(
     sizes: Sequence[int] = SIZES, lying: Callable[[Path], AbstractContextManager[Places]] = files
 ) -> Iterator[Figure]:
     """All figures at each size."""
+    store = "SQLite" if lying is files else "PostgreSQL"
     first: dict[str, float] = {}
+    look_for_cycles_rarely()
     with (
         tempfile.TemporaryDirectory() as name,
         RabbitMQ(Path(name) / "rabbitmq") as broker,
@@ -71,21 +73,30 @@ def measure(
             place = places.make()
             orders = Orders(size)
             fill(place, orders)
-            yield from _at_rest(place, size, places.weigh(place))
-            with closing(open_store(place)) as store:
-                engine = Engine(spec.loads(SLA, "sla.yaml"), store)
-                answers = Answers(engine, store)
-                registry = CollectorRegistry()
-                registry.register(Exposition(engine, answers, Sources(), dict, lambda: NOW))
-                held = Held(size, orders, engine, answers, registry)
-                yield from _answers(held, first)
-                yield from _events(held, broker)
+            for figure in _of_store(place, orders, places.weigh(place), broker, first):
+                yield replace(figure, store=store, size=size)
+
+
+def _of_store(
+    place: Path | str, orders: Orders, weight: int, broker: RabbitMQ, first: dict[str, float]
+) -> Iterator[Figure]:
+    yield from _at_rest(place, orders.size, weight)
+    with closing(open_store(place)) as store:
+        engine = Engine(spec.loads(SLA, "sla.yaml"), store)
+        answers = Answers(engine, store)
+        registry = CollectorRegistry()
+        registry.register(Exposition(engine, answers, dict, lambda: NOW))
+        held = Held(orders.size, orders, engine, answers, registry)
+        yield from _answers(held, first)
+        yield from _events(held, broker)
 
 
 def _at_rest(place: Path | str, size: int, weight: int) -> Iterator[Figure]:
     at = f"{size:,} open orders"
     each = weight / size
-    yield Figure(f"disk, {at}", "an order of two events", each, 260, f"{each:.0f} bytes", "bytes")
+    yield Figure(
+        f"disk, {at}", "an order of two events", each, 260, f"{each:.0f} bytes", "bytes", "disk"
+    )
     opened = subprocess.run(
         [sys.executable, "-m", "bench.opening", str(place)],
         check=True, capture_output=True, text=True,
@@ -93,7 +104,9 @@ def _at_rest(place: Path | str, size: int, weight: int) -> Iterator[Figure]:
     seconds, resident = map(float, opened.stdout.split())
     yield Figure(f"start-up, {at}", "its limit", seconds, 2, f"{seconds:.2f} s", "s")
     megabytes = resident / 1e6
-    yield Figure(f"memory, {at}", "its limit", megabytes, 500, f"{megabytes:.0f} MB", "MB")
+    yield Figure(
+        f"memory, {at}", "its limit", megabytes, 500, f"{megabytes:.0f} MB", "MB", "memory"
+    )
 
 
 def _answers(held: Held, first: dict[str, float]) -> Iterator[Figure]:
@@ -106,7 +119,8 @@ def _answers(held: Held, first: dict[str, float]) -> Iterator[Figure]:
     for n in range(1, TICKS + 1):
         engine.tick(NOW + n * TICK)
     each = (time.process_time() - began) / (TICKS * DUE) * 1e6
-    yield Figure(f"tick per crossing clock, {at}", "its limit", each, 50, f"{each:.0f} us", "us")
+    what = f"tick per crossing clock, {at}"
+    yield Figure(what, "its limit", each, 50, f"{each:.0f} us", "us", "crossing")
     samples = sum(not line.startswith(b"#") for line in generate_latest(held.registry).split(b"\n"))
     scrapes = _milliseconds(lambda: generate_latest(held.registry), 30)
     yield from _growing("scrape", f"scrape of {samples:,} samples, {at}", scrapes, first)
@@ -128,7 +142,7 @@ def _growing(kind: str, what: str, took: list[float], first: dict[str, float]) -
     median = statistics.median(took)
     slow = took[int(len(took) * 0.99)] if kind == "page" else median
     limit = SMALL_LIMITS[kind]
-    yield Figure(what, "its limit", slow, limit, f"median {median:.2f} ms", "ms")
+    yield Figure(what, "its limit", slow, limit, f"median {median:.2f} ms", "ms", kind)
     small = first.setdefault(kind, median)
     if small != median:
         told = f"{median:.2f} ms against {small:.2f} ms"
@@ -136,23 +150,20 @@ def _growing(kind: str, what: str, took: list[float], first: dict[str, float]) -
 
 
 def _events(held: Held, broker: RabbitMQ) -> Iterator[Figure]:
-    url = broker.vhost("bench")
+    url = broker.vhost(f"bench-{held.size}")
+    collecting = consuming.Collecting(url, held.engine)
     pairs = []
-
-    def commit(bodies: list[bytes]) -> None:
-        held.engine.apply([Received("rabbitmq", body, NOW + 3600) for body in bodies])
-
     for _ in range(ROUNDS + 1):
         bodies = held.orders.traffic(EVENTS)
         took = []
-        for work in (commit, len):
+        for consume in (collecting.consume, partial(consuming.consume, url)):
             consuming.publish(url, bodies)
-            took.append(consuming.consume(url, EVENTS, work))
+            took.append(consume(EVENTS))
         pairs.append(took)
     ratios = [ours.wall / bare.wall for ours, bare in pairs[1:]]
     rates = [statistics.median(1 / pair[side].wall for pair in pairs[1:]) for side in (0, 1)]
     ours, bare = (
-        statistics.median(one.processor for one in side) * 1e6 for side in zip(*pairs, strict=True)
+        statistics.median(pair[side].processor for pair in pairs[1:]) * 1e6 for side in (0, 1)
     )
     yield Figure(
         f"time of an event, committed, {held.size:,} open orders",
@@ -161,4 +172,5 @@ def _events(held: Held, broker: RabbitMQ) -> Iterator[Figure]:
         1 / SHARES.get(held.size, min(SHARES.values())),
         f"{rates[0]:,.0f} against {rates[1]:,.0f} a second; of processor time "
         f"{ours:.0f} us against {bare:.0f} us",
+        curve="event",
     )

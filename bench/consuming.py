@@ -1,19 +1,30 @@
-"""Consuming events from a real RabbitMQ, with whatever is done before they are acknowledged."""
+"""Consuming events from a real RabbitMQ: as a bare loop of pika does, and as the collector does."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 import pika
 
-QUEUE: Final = "bench"
-BATCH: Final = 1000
-"""Messages that are acknowledged at once; twice as many are under way."""
-_PERSISTENT: Final = pika.BasicProperties(delivery_mode=2)
+from otelkit import events as order_events
+from otelkit import names
+from otelkit.collect.batch import QUARANTINED, Received, Taken
+from otelkit.collect.engine import Engine
+from otelkit.collect.exchange import WholeInlet
+from otelkit.collect.rabbitmq import OrderSource
+from otelkit.collect.settings import Settings
+from otelkit.collect.sources import Sources
+
+BATCH: Final = Settings().batch
+"""Messages that are acknowledged at once; twice as many are under way. The same on both sides."""
+_ROUTING_KEY: Final = "order"
+_PROPERTIES: Final = pika.BasicProperties(content_type=order_events.CONTENT_TYPE, delivery_mode=2)
+"""As services publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +39,31 @@ def publish(url: str, bodies: Sequence[bytes]) -> None:
     """Put messages into the queue, and return when the broker has them all."""
     with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
         channel = connection.channel()
-        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum"})
+        channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
+        channel.queue_declare(
+            names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS
+        )
+        channel.queue_bind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
         for body in bodies:
-            channel.basic_publish("", QUEUE, body, _PERSISTENT)
+            channel.basic_publish(names.ORDERS_EXCHANGE, _ROUTING_KEY, body, _PROPERTIES)
         # What a channel has not handed to a quorum queue yet would be lost with it.
-        while channel.queue_declare(QUEUE, passive=True).method.message_count < len(bodies):
+        while (
+            channel.queue_declare(names.ORDERS_QUEUE, passive=True).method.message_count
+            < len(bodies)
+        ):  # fmt: skip
             time.sleep(0.05)
 
 
-def consume(url: str, events: int, work: Callable[[list[bytes]], object]) -> Took:
-    """Take so many messages off the queue; ``work`` is done on each batch before its ack."""
+def consume(url: str, events: int) -> Took:
+    """Take so many messages off the queue, with nothing done but their acknowledgement."""
     with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=2 * BATCH)
         left, taken = events, list[bytes]()
         processor, wall = time.process_time(), time.perf_counter()
-        for method, _, body in channel.consume(QUEUE):
+        for method, _, body in channel.consume(names.ORDERS_QUEUE):
             taken.append(body)
             if len(taken) == min(BATCH, left):
-                work(taken)
                 channel.basic_ack(method.delivery_tag, multiple=True)
                 left -= len(taken)
                 taken = []
@@ -55,3 +72,45 @@ def consume(url: str, events: int, work: Callable[[list[bytes]], object]) -> Too
         processor, wall = time.process_time() - processor, time.perf_counter() - wall
         channel.cancel()
     return Took(processor / events, wall / events)
+
+
+class _Watched(Sources):
+    """Knows when the queue began to be read."""
+
+    began = (0.0, 0.0)
+
+    def up(self, name: str) -> None:  # noqa: ARG002 - there is but one
+        self.began = time.process_time(), time.perf_counter()
+
+
+class Collecting:
+    """The collector's own source over an engine, which stops after so many events."""
+
+    def __init__(self, url: str, engine: Engine) -> None:
+        self._url = url
+        self._engine = engine
+
+    def consume(self, events: int) -> Took:
+        """Take so many events off the queue, committed before they are acknowledged."""
+        self._left, self._stopping, sources = events, threading.Event(), _Watched()
+        source = OrderSource(self._url, WholeInlet(), self, sources, self._stopping, batch=BATCH)  # type: ignore[arg-type]
+        source.run()
+        processor, wall = (
+            now - began for now, began in zip(self._ended, sources.began, strict=True)
+        )
+        return Took(processor / events, wall / events)
+
+    def apply(
+        self, batch: Sequence[Received], numbers: Mapping[str, float] | None = None
+    ) -> list[Taken]:
+        taken = self._engine.apply(batch, numbers)
+        assert all(one.outcome != QUARANTINED for one in taken)
+        self._left -= len(batch)
+        if not self._left:
+            self._stopping.set()
+        self._ended = time.process_time(), time.perf_counter()
+        return taken
+
+    @property
+    def heard(self) -> float | None:
+        return self._engine.heard

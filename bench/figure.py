@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Figure:
     """``value`` is a ratio to the peer, or an amount in ``unit``; ``limit`` is the most it may be.
 
-    ``measured`` says in words what the value was made of.
+    ``measured`` says in words what the value was made of. What is measured with several numbers of
+    open orders bears that number, the store and the name of its curve.
     """
 
     what: str
@@ -18,6 +19,9 @@ class Figure:
     limit: float
     measured: str
     unit: str = "x"
+    curve: str = ""
+    store: str = ""
+    size: int = 0
 
     @property
     def holds(self) -> bool:

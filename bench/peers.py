@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import venv
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ REQUIREMENTS: Final = (
     "uvicorn==0.54.0",
     "opentelemetry-instrumentation-fastapi==0.66b1",
     "opentelemetry-instrumentation-pika==0.66b1",
+    "matplotlib==3.11.2",
 )
 EMPTY_APP: Final = """
 import typer
@@ -32,7 +34,7 @@ app()
 
 def program(name: str) -> str:
     """A program of the peers' environment, which is made when it is first asked for."""
-    mark = FOLDER / "-".join(REQUIREMENTS)
+    mark = FOLDER / sha256("\n".join(REQUIREMENTS).encode()).hexdigest()
     if not mark.exists():
         print(f"installing {', '.join(REQUIREMENTS)} to compare with ...", flush=True)
         venv.create(FOLDER, with_pip=True, clear=True, symlinks=True)

@@ -34,15 +34,18 @@ REQUESTS: Final = 2000
 CONNECTIONS: Final = 8
 LIBRARIES: Final = (service.BARE, service.OTELKIT, service.CONTRIB)
 LIMITS: Final = {
-    # FastAPI makes three spans of its own below each request; it leaves them out for contrib only.
-    "request": 1.5,
+    # contrib makes three spans for each, of which two are of what ASGI sends.
+    "request": 1.0,
     # contrib makes two spans for each.
     "publish": 1.0,
-    # Where contrib makes one span, otelkit makes two with links: the work, and the acknowledgement.
-    "consume": 5.0,
+    # Where contrib makes one span of five attributes, otelkit makes two of ten: the linked work,
+    # and its acknowledgement.
+    "consume": 4.5,
 }
+"""Set after measuring (0.6, 0.8 and 3.0), so that what makes it worse is told: no promise is kept
+by them."""
 WHAT: Final = {
-    "request": "request to FastAPI under uvicorn",
+    "request": "request to FastAPI under uvicorn, its own spans off",
     "publish": "message published with pika",
     "consume": "message consumed and acknowledged with pika",
 }

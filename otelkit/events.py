@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+from zlib import crc32
 
 ORDER_MOVED: Final = "io.otelkit.order.moved.v1"
 CONTENT_TYPE: Final = "application/cloudevents+json"
@@ -21,6 +22,8 @@ MAX_ID_LENGTH: Final = 200
 MAX_ALIASES: Final = 20
 MAX_BYTES: Final = 64 * 1024
 """Largest event, as UTF-8."""
+SLOTS: Final = 64
+"""Parts of all orders that collectors may share among them; a shard has one of them or more."""
 
 _PRINTABLE: Final = (
     r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f"
@@ -77,6 +80,16 @@ def encode(event: OrderMoved) -> bytes:
     if event.traceparent is not None:
         envelope["traceparent"] = event.traceparent
     return json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def slot_of(order_id: str) -> int:
+    """The slot of an order, for ever: senders and collectors have to agree on it."""
+    return crc32(order_id.encode()) % SLOTS
+
+
+def slot_key(slot: int) -> str:
+    """The second routing key (``CC``) of an event of that slot."""
+    return f"slot.{slot}"
 
 
 def json_schema() -> dict[str, Any]:

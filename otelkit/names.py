@@ -358,6 +358,13 @@ ORDERS_EXCHANGE: Final = "otelkit.orders"
 ORDERS_QUEUE: Final = "otelkit.orders"
 """Durable quorum queue from which the collector reads them, in order, one collector at a time."""
 
+SHARDS_EXCHANGE: Final = "otelkit.orders.shards"
+"""Where collectors share the work: durable direct exchange, bound to the one above, that leads an
+order's events to the queue of its shard, such as ``otelkit.orders.07``."""
+
+UNSORTED_EXCHANGE: Final = "otelkit.orders.unsorted"
+"""Its alternate exchange: what does not tell its slot goes to the queue above all the same."""
+
 ORDERS_QUEUE_ARGUMENTS: Final = {"x-queue-type": "quorum", "x-single-active-consumer": True}
 """Both ends declare the queue, and RabbitMQ refuses a declaration that differs."""
 
@@ -380,6 +387,9 @@ HEADER_ORDER_ID: Final = "otelkit-order-id"
 HEADER_ORDER_PROCESS: Final = "otelkit-order-process"
 HEADER_ORDER_TIER: Final = "otelkit-order-tier"
 HEADER_ORDER_PARTNER: Final = "otelkit-order-partner"
+HEADER_SOURCE: Final = "otelkit-source"
+"""On events that a collector hands on to a shard: the name of the source that they came from."""
+
 ORDER_HEADERS: Final = (
     HEADER_ORDER_ID,
     HEADER_ORDER_PROCESS,

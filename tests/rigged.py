@@ -17,10 +17,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from otelkit.collect.lease import Lease
 
 LAUNCHER: Final = (sys.executable, str(Path(__file__)))
 BEFORE_COMMIT: Final = "before the commit of a batch"
@@ -29,6 +32,8 @@ BEFORE_ACK: Final = "before its acknowledgement"
 MID_TICK: Final = "amid a tick"
 ANYWHERE: Final = "anywhere"
 """Some milliseconds after the first commit."""
+MID_HAND_OVER: Final = "amid the hand-over of a shard"
+"""Its work is done, and its lease is not given back yet."""
 POINTS: Final = (BEFORE_COMMIT, AFTER_COMMIT, BEFORE_ACK, MID_TICK, ANYWHERE)
 
 
@@ -94,6 +99,7 @@ def _rig_end(end: _End) -> None:
 
     from otelkit.collect import engine
     from otelkit.collect.batch import Batch
+    from otelkit.collect.leases import Leases
     from otelkit.collect.store import Store
     from otelkit.collect.ticker import Ticker
 
@@ -127,6 +133,12 @@ def _rig_end(end: _End) -> None:
         end.passing(BEFORE_ACK)
         acknowledge(self, *given, **more)
 
+    release = Leases.release
+
+    def given_back(self: Leases, leases: Collection[Lease]) -> None:
+        end.passing(MID_HAND_OVER)
+        release(self, leases)
+
     prepare = Ticker.__init__
 
     def often(self: Ticker, *given: Any) -> None:
@@ -140,6 +152,7 @@ def _rig_end(end: _End) -> None:
     Batch.take = telling("events", Batch.take)  # type: ignore[method-assign]
     Batch.age = telling("time", Batch.age)  # type: ignore[method-assign]
     BlockingChannel.basic_ack = basic_ack
+    Leases.release = given_back  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

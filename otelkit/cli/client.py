@@ -99,10 +99,13 @@ def _answer(address: str, answer: httpx.Response, found: dict[str, Any]) -> dict
 def tell(
     address: str, token: str | None, bodies: Sequence[bytes]
 ) -> tuple[dict[str, Any], float | None]:
-    """What became of a batch of events, or after how many seconds to send it again."""
+    """What became of a batch of events, or after how many seconds to send it again.
+
+    Of several collectors they say how many are ``accepted``, and only later what became of them.
+    """
     content = b"[" + b",".join(bodies) + b"]"
     answer, found = _request(address, token, "POST", "/events", content=content)
-    if answer.is_success and "problems" in found:
+    if answer.is_success and found.keys() & {"problems", "accepted"}:
         return found, None
     if answer.status_code in {429, 503}:
         after = answer.headers.get("retry-after", "")

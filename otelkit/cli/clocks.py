@@ -58,7 +58,7 @@ def plan(
     if as_json:
         print_json(found)
     else:
-        _show(found, would="would ")
+        _show(found, stay="would stay", change="would change")
     if found["changed"]:
         raise Stop(NO)
 
@@ -76,7 +76,8 @@ def apply(
     if as_json:
         print_json(found)
     else:
-        _show(found, would="")
+        _show(found, stay="had to stay", change="changed")
+        note(f"let the collector start with {sla} from now on")
 
 
 @app.command("show", epilog=SHOW_EXAMPLE)
@@ -135,7 +136,7 @@ def _look(doing: str, collector: str, token: str | None) -> dict[str, Any]:
 # --- what is said --------------------------------------------------------------------------
 
 
-def _show(found: dict[str, Any], *, would: str) -> None:
+def _show(found: dict[str, Any], *, stay: str, change: str) -> None:
     from rich.table import Table
 
     table = Table("objective", "clocks", "how many", "such as")
@@ -146,15 +147,13 @@ def _show(found: dict[str, Any], *, would: str) -> None:
     if table.rows:
         console().print(table)
     for kept in found["kept"]:
-        named = ", ".join(kept["orders"])
-        note(
-            f"{plural(kept['count'], 'order')} {would or 'had to '}stay: {kept['reason']} ({named})"
-        )
+        count, named = plural(kept["count"], "order"), ", ".join(kept["orders"])
+        note(f"{count} {stay}: {kept['reason']} ({named})")
     if not found["orders"]:
         note("every open order follows this SLA file")
     else:
         rest = plural(found["orders"], "open order")
-        note(f"{found['changed']:,} of {rest} that followed another SLA file {would}change")
+        note(f"{found['changed']:,} of {rest} that followed another SLA file {change}")
 
 
 def _rows(own: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -30,6 +30,7 @@ _PATIENCE: Final = 120.0
 """Seconds to wait for a collector that is busy."""
 _SHOWN: Final = 20
 """Lines that are bad, of which so many are told one by one."""
+_OUTCOMES: Final = ("applied", "late", "duplicate", "accepted")
 _BAD: Final = "quarantined"
 
 
@@ -161,14 +162,15 @@ def _posted(bodies: list[bytes], collector: str, token: str | None) -> dict[str,
 def _report(work: _Load, *, as_json: bool) -> None:
     bad, other = work.counts[_BAD], work.counts["other"]
     if as_json:
-        outcomes = ("applied", "late", "duplicate", _BAD, "other")
+        outcomes = (*_OUTCOMES, _BAD, "other")
         lines = [{"line": line, "reason": why} for line, why in work.bad]
         print_json({key: work.counts[key] for key in outcomes} | {"problems": lines})
     else:
         if len(work.bad) > _SHOWN:
             note(f"and {len(work.bad) - _SHOWN} more")
-        taken = {key: work.counts[key] for key in ("applied", "late", "duplicate")}
-        told = ", ".join(f"{n:,} {key}" for key, n in taken.items())
+        # Several collectors tell their shards, and only those know what becomes of an event.
+        keys = ("accepted",) if work.counts["accepted"] else _OUTCOMES[:-1]
+        told = ", ".join(f"{work.counts[key]:,} {key}" for key in keys)
         rest = f"; {plural(bad, 'bad record')}" if bad else ""
         rest += f"; {plural(other, 'line')} without an event" if other else ""
         print(f"{work.file}: {told}{rest}")

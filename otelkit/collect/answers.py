@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from otelkit.collect.alarms import Alarm
 from otelkit.collect.batch import OUTCOMES, QUARANTINED, Taken
-from otelkit.collect.clock import Run
 from otelkit.collect.decode import Event
 from otelkit.collect.ledger import Acknowledgement, Rejected
 from otelkit.collect.orders import LateOrder, OrderStory, Page
 from otelkit.collect.sources import Condition
 from otelkit.collect.standing import Standing
+from otelkit.collect.state import Run
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -66,7 +67,8 @@ class Order(msgspec.Struct, frozen=True):
     """Where an order is, since when, and what it waits for.
 
     ``waits_for`` are the statuses that it may come to next, none once it has ended; ``deadline``
-    is the first that it has to meet or has missed.
+    is the first that it has to meet or has missed; ``policy`` is the fingerprint of the terms that
+    its clocks follow, null where these are several.
     """
 
     id: str
@@ -82,6 +84,7 @@ class Order(msgspec.Struct, frozen=True):
     partner: str | None
     aliases: dict[str, str]
     acknowledged: Acknowledged | None
+    policy: str | None
     clocks: list[Clock]
     timeline: list[Step]
 
@@ -106,7 +109,7 @@ class Unknown(msgspec.Struct, frozen=True):
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """A clock of an open order."""
+    """A clock of an open order. ``after`` is where a list goes on behind it."""
 
     id: str
     process: str
@@ -118,6 +121,7 @@ class Listed(msgspec.Struct, frozen=True):
     deadline: str
     overdue_seconds: float
     acknowledged: Acknowledged | None
+    after: str
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -142,6 +146,12 @@ class Outcome(msgspec.Struct, frozen=True):
     duplicate: int
     quarantined: int
     problems: list[Problem]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """How many events are on their way to the shards that they belong to."""
+
+    accepted: int
 
 
 class Quarantined(msgspec.Struct, frozen=True):
@@ -193,6 +203,7 @@ def order(story: OrderStory) -> Order:
         partner=state.partner,
         aliases=state.aliases,
         acknowledged=_acknowledged(story.ack),
+        policy=state.policy or None,
         clocks=[_clock(story, run) for run in state.runs],
         timeline=_timeline(story),
     )
@@ -234,8 +245,12 @@ def _step(event: Event, end: float | None) -> Step:
 def orders(page: Page, now: float) -> Orders:
     """A page of a list."""
     last = page.next
-    following = None if last is None else f"{last[0]!r},{last[1]}"
-    return Orders([_listed(one, now) for one in page], following)
+    return Orders([_listed(one, now) for one in page], None if last is None else cursor(last))
+
+
+def cursor(alarm: Alarm) -> str:
+    """An alarm as ``after`` names it."""
+    return f"{alarm[0]!r},{alarm[1]}"
 
 
 def _listed(one: LateOrder, now: float) -> Listed:
@@ -251,6 +266,7 @@ def _listed(one: LateOrder, now: float) -> Listed:
         deadline=instant(one.deadline),
         overdue_seconds=round(now - one.deadline, 3),
         acknowledged=_acknowledged(one.ack),
+        after=cursor(one.alarm),
     )
 
 

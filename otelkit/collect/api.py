@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -19,11 +17,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from otelkit.collect import answers, clockanswers, openapi, requests
+from otelkit.collect import answers, clockanswers, live, openapi, requests
 from otelkit.collect.acks import MOST
 from otelkit.collect.batch import QUARANTINED, Received
 from otelkit.collect.changeover import Changeover
@@ -32,11 +30,7 @@ from otelkit.collect.exposition import HTTP
 from otelkit.collect.openapi import OPEN_PATHS
 from otelkit.collect.orders import Orders
 from otelkit.collect.sources import Sources
-from otelkit.errors import ConfigError, StoreError
-
-STREAM_LOOK_SECONDS: Final = 1.0
-STREAM_SIGN_SECONDS: Final = 15.0
-"""A stream on which nothing happens says so, or proxies would cut it."""
+from otelkit.errors import ConfigError, OtelkitError, StoreError, UnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +67,7 @@ class Api:
             Route("/clocks/plan", self.plan, methods=["POST"]),
             Route("/clocks/apply", self.apply, methods=["POST"]),
         ]
-        guard = [Middleware(_Guard, token=self.token)] if self.token is not None else []
-        handlers: Any = {
-            HTTPException: self.refuse,
-            StoreError: self.store_refuses,
-            ClientDisconnect: _gone,
-        }
-        return Starlette(routes=routes, middleware=guard, exception_handlers=handlers)
+        return application(routes, self.token, self.refused)
 
     # --- itself ----------------------------------------------------------------------------
 
@@ -97,22 +85,11 @@ class Api:
     def readyz(self, _request: Request) -> Response:
         """Whether it reads all of its sources."""
         answer = answers.readiness(self.sources.all())
-        return _json(answer, 200 if answer.ready else 503)
+        return json_response(answer, 200 if answer.ready else 503)
 
     def openapi(self, _request: Request) -> Response:
         """What else there is."""
-        return _json(openapi.document(guarded=self.token is not None))
-
-    def refuse(self, _request: Request, error: HTTPException) -> Response:
-        """A request that cannot be answered, with a sentence."""
-        self.refused[error.status_code] += 1
-        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-
-    def store_refuses(self, _request: Request, error: StoreError) -> Response:
-        """One that can be, later."""
-        self.refused[503] += 1
-        headers = {"Retry-After": str(requests.RETRY_AFTER)}
-        return JSONResponse({"error": str(error)}, 503, headers)
+        return json_response(openapi.document(guarded=self.token is not None))
 
     # --- events ----------------------------------------------------------------------------
 
@@ -126,11 +103,11 @@ class Api:
             taken = await run_in_threadpool(self.engine.apply, batch)
         # A batch is taken whatever is in it: its sender may forget it, and must not send it again.
         refused = not is_batch and taken[0].outcome == QUARANTINED
-        return _json(answers.outcome(taken), 422 if refused else 200)
+        return json_response(answers.outcome(taken), 422 if refused else 200)
 
     def quarantine(self, request: Request) -> Response:
         """What was no event, the latest first."""
-        return _json(answers.quarantine(self.engine.quarantined(requests.limit(request))))
+        return json_response(answers.quarantine(self.engine.quarantined(requests.limit(request))))
 
     # --- orders ----------------------------------------------------------------------------
 
@@ -143,8 +120,8 @@ class Api:
         if not found:
             # With an empty list, which tells it from a server that knows no such path.
             told = f"no order {name!r} is known; no event has told of it"
-            return _json(answers.Unknown(told), 404)
-        return _json(answers.Found([answers.order(story) for story in found]))
+            return json_response(answers.Unknown(told), 404)
+        return json_response(answers.Found([answers.order(story) for story in found]))
 
     def erase(self, request: Request) -> Response:
         """Delete what is personal of the orders of that name, and why they were acknowledged."""
@@ -153,7 +130,7 @@ class Api:
         if not known:
             return self._found(name)
         self.orders.acks.add(known, now, "", now)
-        return _json(answers.Erased(self.engine.erase(name)))
+        return json_response(answers.Erased(self.engine.erase(name)))
 
     async def acknowledge(self, request: Request) -> Response:
         """Somebody knows that an order is late."""
@@ -166,39 +143,23 @@ class Api:
         known = [story.number for story in self.orders.find(asked.order, now)]
         if not self.orders.acks.add(known, asked.until.timestamp(), asked.reason, now):
             told = f"{MOST} orders are acknowledged already; see to some of them"
-            return _json(answers.Refusal(told), 409)
+            return json_response(answers.Refusal(told), 409)
         return self._found(asked.order)
 
     async def list_orders(self, request: Request) -> Response:
         """A page of orders by deadline; the same again whenever it changes, as a stream."""
         question = requests.question(request, self.engine)
         if openapi.EVENT_STREAM in request.headers.get("accept", ""):
-            self.admission.check_streams()
-            return StreamingResponse(
-                self._live(question),
-                headers={"Cache-Control": "no-store"},
-                media_type=openapi.EVENT_STREAM,
-            )
-        return _json(await run_in_threadpool(self._listed, question))
+
+            async def look() -> answers.Orders:
+                return await run_in_threadpool(self._listed, question)
+
+            return live.response(look, self.admission, self.stopping)
+        return json_response(await run_in_threadpool(self._listed, question))
 
     def _listed(self, question: requests.Question) -> answers.Orders:
         now = self.clock()
         return answers.orders(self.orders.late(**question, now=now), now)
-
-    async def _live(self, question: requests.Question) -> AsyncIterator[bytes]:
-        """Server-sent events: ``orders`` with a page, ``error``, and comments so that it lives."""
-        told, told_at = b"", time.monotonic()
-        with self.admission.stream():
-            while not self.stopping():
-                try:
-                    page = await run_in_threadpool(self._listed, question)
-                    news, state = _sse("orders", page), _without_age(page)
-                except StoreError as error:
-                    news = state = _sse("error", answers.Refusal(str(error)))
-                if state != told or time.monotonic() - told_at >= STREAM_SIGN_SECONDS:
-                    yield news if state != told else b": nothing new\n\n"
-                    told, told_at = state, time.monotonic()
-                await asyncio.sleep(STREAM_LOOK_SECONDS)
 
     # --- another SLA file ------------------------------------------------------------------
 
@@ -207,7 +168,7 @@ class Api:
         return self._clocks(200)
 
     def _clocks(self, status: int) -> Response:
-        return _json(clockanswers.clocks(self.changeover), status)
+        return json_response(clockanswers.clocks(self.changeover), status)
 
     async def plan(self, request: Request) -> Response:
         """Begin to tell what an SLA file would change; ``GET /clocks`` has the answer."""
@@ -229,6 +190,27 @@ class Api:
         except ConfigError as error:
             raise HTTPException(409, str(error)) from error
         return self._clocks(202)
+
+
+def application(routes: Sequence[BaseRoute], token: str | None, refused: Counter[int]) -> Starlette:
+    """Routes that ask for the token, and say in a sentence what they refuse, which is counted."""
+
+    def refuse(_request: Request, error: HTTPException) -> Response:
+        refused[error.status_code] += 1
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    def refuse_for_now(_request: Request, error: OtelkitError) -> Response:
+        refused[503] += 1
+        return JSONResponse({"error": str(error)}, 503, {"Retry-After": str(requests.RETRY_AFTER)})
+
+    guard = [Middleware(_Guard, token=token)] if token is not None else []
+    handlers: Any = {
+        HTTPException: refuse,
+        StoreError: refuse_for_now,
+        UnavailableError: refuse_for_now,
+        ClientDisconnect: _gone,
+    }
+    return Starlette(routes=routes, middleware=guard, exception_handlers=handlers)
 
 
 class _Guard:
@@ -253,18 +235,9 @@ class _Guard:
 # --- answers -------------------------------------------------------------------------------
 
 
-def _json(answer: object, status: int = 200) -> Response:
+def json_response(answer: object, status: int = 200) -> Response:
+    """An answer as JSON."""
     return Response(msgspec.json.encode(answer), status, media_type=openapi.JSON)
-
-
-def _sse(event: str, answer: object) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (event.encode(), msgspec.json.encode(answer))
-
-
-def _without_age(page: answers.Orders) -> bytes:
-    """A page as it is compared: what only grows older is no news."""
-    orders = [replace(order, overdue_seconds=0.0) for order in page.orders]
-    return msgspec.json.encode(replace(page, orders=orders))
 
 
 def _gone(_request: Request, _error: ClientDisconnect) -> Response:

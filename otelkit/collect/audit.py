@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from otelkit.collect.clock import State
 from otelkit.collect.standing import GAUGES, standing
+from otelkit.collect.state import State
 from otelkit.collect.tallies import Key, Tallies
 
 

@@ -12,23 +12,14 @@ import msgspec
 from msgspec.structs import replace
 
 from otelkit import names
-from otelkit.collect.clock import (
-    Policy,
-    Run,
-    State,
-    advance,
-    is_newer,
-    mark_of,
-    remember,
-    replay,
-    taken,
-)
+from otelkit.collect.clock import Policy, advance, replay, taken
 from otelkit.collect.decode import Event, decode
 from otelkit.collect.learned import DURATIONS, bucket
 from otelkit.collect.ledger import Rejected
 from otelkit.collect.recent import OrderKey
 from otelkit.collect.revision import Revision
 from otelkit.collect.standing import Gauges, carry_over, is_overdue, settle
+from otelkit.collect.state import Run, State, is_newer, mark_of, remember
 from otelkit.collect.store import Change, Store
 from otelkit.collect.tallies import Tallies
 from otelkit.errors import EventError

@@ -75,14 +75,17 @@ def keep_trying(
         try:
             work()
         except (AMQPError, OSError) as error:
-            down(f"{sentence(error)}; trying again")
+            told = f"{sentence(error)}; trying again"
         except OtelkitError as error:
-            down(str(error))
+            told = str(error)
         except Exception:  # a source that ends would be missed by nobody
             log.exception("a source failed in a way that is not foreseen; trying again")
-            down("it failed in a way that is not foreseen; the log has the details")
+            told = "it failed in a way that is not foreseen; the log has the details"
         else:
             continue
+        if stopping.is_set():
+            return
+        down(told)
         if time.monotonic() - began > _GOOD_WORK:
             pause = FIRST_PAUSE
         stopping.wait(pause)

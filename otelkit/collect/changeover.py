@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
@@ -30,9 +30,11 @@ log = logging.getLogger(__name__)
 
 CHUNK_SECONDS: Final = 0.05
 """How long events and ticks wait for it at a time, about; then it waits as long for them."""
-CHUNK_ORDERS: Final = (50, 5000)
-"""Orders that are looked at in that time: so many at least, and at most."""
-_FIRST_CHUNK: Final = 200
+CHUNK_ORDERS: Final = (10, 2000)
+"""Orders that are worked out anew in that time: so many at least, and at most."""
+_FIRST_CHUNK: Final = 50
+_SCANNED: Final = 1000
+"""Orders that are read at once, to find those."""
 _LOOK_SECONDS: Final = 0.2
 _RETRY_SECONDS: Final = 1.0
 _REACHED: Final = "changeover"
@@ -72,7 +74,8 @@ def in_force(sla: Sla, store: Ledger) -> Sla:
     """The SLA file that a collector which was started with ``sla`` has to follow.
 
     That is the one that was applied, for as long as the collector is started with the same file as
-    it was then: one that was killed must not go back by itself.
+    it was then: one that was killed must not go back by itself. Once it is started with another,
+    files count again.
     """
     applied = store.last_applied()
     if applied is None or terms(sla).fingerprint != applied.instead:
@@ -83,7 +86,7 @@ def in_force(sla: Sla, store: Ledger) -> Sla:
     except SpecError as error:  # another otelkit may have become stricter
         log.error("going back to the SLA file of the command line: %s", error)
         return sla
-    if terms(found).fingerprint != applied.instead:
+    if applied.fingerprint != applied.instead:
         log.warning(
             "clocks follow the SLA file that was applied %s, not that of the command line; "
             "put it in its place",
@@ -150,7 +153,7 @@ class Changeover:
             now = self._clock()
             with self._engine.work():
                 self._store.keep_policies(new.known(now))
-                self._store.keep_applied(Applied(text, self._started, now))
+                self._store.keep_applied(Applied(text, new.fingerprint, self._started, now))
                 self._store.write_number(_REACHED, 0)
             self._engine.terms = new
             self.work = Work("apply", self._engine.terms, self._store.last("orders", "num"))
@@ -182,11 +185,13 @@ class Changeover:
     def _begin(self) -> None:
         """Remember the policies in force, and go on with what was applied."""
         with self._engine.lock:
-            now, reached = self._clock(), self._store.read_number(_REACHED)
+            reached = self._store.read_number(_REACHED)
             applied = self._store.last_applied()
-            goes_on = applied is not None and applied.instead == self._started
+            goes_on = applied is not None and applied.fingerprint == self._engine.terms.fingerprint
             with self._engine.work():
-                self._store.keep_policies(self._engine.terms.known(now))
+                self._store.keep_policies(self._engine.terms.known(self._clock()))
+                if applied is not None and applied.instead not in {"", self._started}:
+                    self._store.keep_applied(replace(applied, instead=""))
                 if not goes_on and reached is not None:
                     self._store.write_number(_REACHED, _END)
             if goes_on and reached is not None and reached != _END:
@@ -215,7 +220,8 @@ class Changeover:
                 self._apply(work)
         took = time.perf_counter() - began
         least, most = CHUNK_ORDERS
-        self._limit = max(least, min(most, int(self._limit * CHUNK_SECONDS / max(took, 1e-6))))
+        faster = min(CHUNK_SECONDS / max(took, 1e-6), 2.0)
+        self._limit = max(least, min(most, int(self._limit * faster)))
         return 0.0 if work.finished else took
 
     def _plan(self, work: Work) -> None:
@@ -239,14 +245,15 @@ class Changeover:
         self, policies: Mapping[str, Policy], after: int
     ) -> tuple[list[Revision], int | None]:
         """What becomes of the next orders, and the number of the last; None behind them all."""
-        orders = self._store.following(after, self._limit)
-        old = {n: state for n, state in orders.items() if is_outdated(policies, state)}
-        timelines = self._store.timelines(old.values())
+        orders = self._store.following(after, _SCANNED)
+        every = [(n, state) for n, state in orders.items() if is_outdated(policies, state)]
+        old = every[: self._limit]
+        timelines = self._store.timelines(state for _, state in old)
         found = [
             revise(policies, number, state, events)
-            for (number, state), events in zip(old.items(), timelines, strict=True)
+            for (number, state), events in zip(old, timelines, strict=True)
         ]
-        return found, max(orders, default=None)
+        return found, old[-1][0] if len(every) > len(old) else max(orders, default=None)
 
     def _note(self, work: Work, found: list[Revision], reached: int | None, now: float) -> None:
         work.impact.add(found, now)

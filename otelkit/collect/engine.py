@@ -13,14 +13,16 @@ from typing import Final
 
 from otelkit import names
 from otelkit.collect.ages import AGE_BUCKETS, Aged, Ages, Labels
+from otelkit.collect.alarms import BEGINNING
 from otelkit.collect.audit import Audit
 from otelkit.collect.batch import Batch, Overdue, Received, Taken
-from otelkit.collect.clock import Policy, State
+from otelkit.collect.clock import Policy
 from otelkit.collect.learned import EVERY, Percentiles, faded, learned
 from otelkit.collect.ledger import DeadLetter, Rejected
 from otelkit.collect.policies import Terms, terms
 from otelkit.collect.standing import ARCHIVED, ENDED, NOWHERE
-from otelkit.collect.store import BEGINNING, Store
+from otelkit.collect.state import State
+from otelkit.collect.store import Store
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Sla
 
@@ -52,6 +54,8 @@ class Engine:
         self.terms = terms(sla)
         self._store = store
         self._lock = threading.RLock()
+        self._memory = threading.Lock()
+        """Of counts and ages alone, so that a scrape waits for no transaction."""
         self._tallies = Tallies()
         self._ages = Ages(AGE_BUCKETS)
         self._audit = Audit()
@@ -112,19 +116,19 @@ class Engine:
 
     def tallies(self) -> Tallies:
         """A copy of all counters and gauges but the ages."""
-        with self._lock:
+        with self._memory:
             return Tallies(self._tallies)
 
     def ages(self, now: float) -> dict[Labels, Aged]:
         """How long open orders have stood in their stages, by process, stage and tier."""
-        with self._lock:
+        with self._memory:
             return dict(self._ages.at(now))
 
     def _remember(self, changes: Tallies) -> None:
         """In memory, what has been committed."""
-        metric = names.ORDER_STAGE_AGE.name
-        self._ages.merge(changes)
-        self._tallies.merge({key: n for key, n in changes.items() if key[0] != metric})
+        with self._memory:
+            self._ages.merge(changes)
+            self._tallies.merge(_but_ages(changes))
 
     def apply(
         self, batch: Sequence[Received], numbers: Mapping[str, float] | None = None
@@ -170,6 +174,24 @@ class Engine:
             work.age(due)
             self._store.write_number(_LAST_TICK, work.until)
 
+    def learn(self, now: float) -> None:
+        """Now and then work out how long clocks take, where an objective asks for it."""
+        rules = self.terms.rules
+        passed = now - self._learned  # less than nothing where the clock was set back
+        if not rules or 0.0 <= passed < EVERY:
+            return
+        with self._lock:
+            with self.work() as work:
+                if self._learned:
+                    work.changes.merge(faded(self._tallies, max(passed, 0.0)))
+                counts = Tallies(self._tallies)
+                counts.merge(work.changes)
+                found = learned(counts, rules, self._percentiles, now)
+                self._store.keep_percentiles(found)
+                self._store.write_number(_LEARNED, now)
+            self._percentiles.add(found)
+            self._learned = now
+
     def rewind(self, to: float) -> None:
         """Take back that time has come further than ``to``.
 
@@ -191,23 +213,6 @@ class Engine:
                 return after, numbers
             after = (after + until) / 2
         return after, self._store.due(after, until, ALL)[1]
-
-    def learn(self, now: float) -> None:
-        """Now and then work out how long clocks take, where an objective asks for it."""
-        rules = self.terms.rules
-        if not rules or now < self._learned + EVERY:
-            return
-        with self._lock:
-            with self.work() as work:
-                if self._learned:
-                    work.changes.merge(faded(self._tallies, now - self._learned))
-                counts = Tallies(self._tallies)
-                counts.merge(work.changes)
-                found = learned(counts, rules, self._percentiles, now)
-                self._store.keep_percentiles(found)
-                self._store.write_number(_LEARNED, now)
-            self._percentiles.add(found)
-            self._learned = now
 
     def reconcile(self) -> None:
         """Count some orders anew; after the last, mend what is counted of them."""
@@ -281,10 +286,12 @@ class Engine:
 
     def _recall(self) -> None:
         """What is known of the store without asking."""
-        self._tallies = Tallies()
-        self._ages = Ages(AGE_BUCKETS)
+        stored = self._store.tallies()
+        ages = Ages(AGE_BUCKETS)
+        ages.merge(stored)
+        with self._memory:
+            self._tallies, self._ages = _but_ages(stored), ages
         self._audit = Audit()
-        self._remember(self._store.tallies())
         # Deadlines up to here have been looked at; standing() asks by it, so that memory and
         # ticks agree on who is overdue.
         self._watermark = self._store.read_number(_LAST_TICK) or 0.0
@@ -325,3 +332,8 @@ class Engine:
         """A number that was given to :meth:`apply` or :meth:`letters`."""
         with self._lock:
             return self._store.read_number(name)
+
+
+def _but_ages(changes: Tallies) -> Tallies:
+    metric = names.ORDER_STAGE_AGE.name
+    return Tallies({key: change for key, change in changes.items() if key[0] != metric})

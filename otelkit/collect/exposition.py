@@ -24,41 +24,39 @@ from otelkit.collect.ages import AGE_BUCKETS, Aged
 from otelkit.collect.batch import OUTCOMES
 from otelkit.collect.deadletters import Reading
 from otelkit.collect.engine import Engine
-from otelkit.collect.orders import Orders
+from otelkit.collect.orders import Deadlines, Orders
 from otelkit.collect.revision import outdated
-from otelkit.collect.sources import Sources
+from otelkit.collect.sources import Condition
 from otelkit.collect.tallies import Tallies
 from otelkit.model import Clock, Sla
 
 HTTP: Final = "http"
 """The source name of events that are posted."""
-SHARD: Final = "0"
+ALONE: Final = "0"
+"""The shard of a collector that shares its orders with no other."""
 
 Family = CounterMetricFamily | GaugeMetricFamily
 Labels = tuple[str, ...]
 
 
 class Exposition(Collector):
-    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now,
-    ``refused`` requests by the status of the answer."""
+    """The contract's metrics. ``readings`` gives the dead-letter queues that can be read now."""
 
     def __init__(
         self,
         engine: Engine,
         orders: Orders,
-        sources: Sources,
         readings: Callable[[], Mapping[str, Reading]],
         clock: Callable[[], float],
         databases: Sequence[str] = (),
-        refused: Mapping[int, int] | None = None,
+        shard: str = ALONE,
     ) -> None:
         self._engine = engine
         self._orders = orders
-        self._sources = sources
         self._readings = readings
         self._clock = clock
-        self._refused = refused or {}
         self._event_sources = (rabbitmq.NAME, HTTP, *databases)
+        self._shard = shard
 
     @property
     def _sla(self) -> Sla:
@@ -69,18 +67,19 @@ class Exposition(Collector):
         return ()
 
     def collect(self) -> Iterator[Family | HistogramMetricFamily | GaugeHistogramMetricFamily]:
+        seen = self._orders.seen(self._clock())
         tallies = self._engine.tallies()
         places = list(self._places())
         for metric in (names.ORDERS_OPEN, names.ORDERS_PAUSED):
             yield self._from_tallies(metric, places, tallies)
         clocks = list(self._clock_places())
-        yield self._overdue(clocks, tallies)
+        yield self._overdue(clocks, tallies, seen.acknowledged)
         yield self._from_tallies(names.ORDERS_AT_RISK, clocks, tallies)
         yield self._ages(places)
         yield self._durations(places, tallies)
         yield self._from_tallies(names.ORDER_CLOCKS, self._outcomes(), tallies)
         yield self._from_tallies(names.ORDER_CLOCK_CORRECTIONS, self._corrections(), tallies)
-        yield from self._deadlines()
+        yield from self._deadlines(seen.deadlines)
         behind = outdated(self._engine.policies, tallies)
         yield self._family(names.ORDERS_OUTDATED, (((name,), n) for name, n in behind.items()))
         possible = product(self._event_sources, OUTCOMES)
@@ -115,11 +114,7 @@ class Exposition(Collector):
     # --- families --------------------------------------------------------------------------
 
     def _family(self, metric: names.Metric, samples: Iterable[tuple[Labels, float]]) -> Family:
-        kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-        family = kind(metric.name, metric.help, labels=metric.labels)
-        for labels, value in samples:
-            family.add_metric((self._sla.system, *labels), value)
-        return family
+        return _family(self._sla.system, metric, samples)
 
     def _from_tallies(
         self, metric: names.Metric, possible: Iterable[Labels], tallies: Tallies
@@ -129,9 +124,10 @@ class Exposition(Collector):
         every = dict.fromkeys((*possible, *counted))
         return self._family(metric, ((labels, tallies[metric.name, *labels]) for labels in every))
 
-    def _overdue(self, places: Iterable[Labels], tallies: Tallies) -> Family:
+    def _overdue(
+        self, places: Iterable[Labels], tallies: Tallies, known: Mapping[Labels, int]
+    ) -> Family:
         metric = names.ORDERS_OVERDUE
-        known = self._orders.acks.overdue(self._clock())
         samples: list[tuple[Labels, float]] = []
         for place in places:
             # A clock may have ended between the two looks.
@@ -140,8 +136,7 @@ class Exposition(Collector):
             samples.append(((*place, "true"), acknowledged))
         return self._family(metric, samples)
 
-    def _deadlines(self) -> Iterator[Family]:
-        deadlines = self._orders.deadlines(self._clock())
+    def _deadlines(self, deadlines: Deadlines) -> Iterator[Family]:
         yield self._family(names.ORDER_EARLIEST_DEADLINE, deadlines.earliest.items())
         yield self._family(names.ORDER_OVERDUE_DEADLINE, deadlines.overdue.items())
 
@@ -192,15 +187,47 @@ class Exposition(Collector):
             (((name,), calendar.is_open(now)) for name, calendar in calendars.items()),
         )
         ticked = self._engine.ticked
-        yield self._family(names.COLLECTOR_TICK, () if ticked is None else (((SHARD,), ticked),))
+        samples = () if ticked is None else (((self._shard,), ticked),)
+        yield self._family(names.COLLECTOR_TICK, samples)
         drift = self._engine.drift
         yield self._family(names.COLLECTOR_DRIFT, () if drift is None else (((), drift),))
-        refused = dict(self._refused)
-        yield self._family(names.COLLECTOR_REFUSED, (((str(s),), n) for s, n in refused.items()))
-        conditions = self._sources.all()
-        yield self._family(
-            names.SOURCE_UP, (((name,), found.up) for name, found in conditions.items())
-        )
+
+
+class ProcessExposition(Collector):
+    """What is the process's own, however many shards it works on.
+
+    ``refused`` are requests by the status of the answer, ``conditions`` those of sources.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        conditions: Callable[[], Mapping[str, Condition]],
+        refused: Mapping[int, int],
+    ) -> None:
+        self._system = system
+        self._conditions = conditions
+        self._refused = refused
+
+    def describe(self) -> Iterable[Family]:
+        """Nothing, so that a registry does not scrape on registration."""
+        return ()
+
+    def collect(self) -> Iterator[Family]:
+        refused = dict(self._refused).items()
+        counts = (((str(status),), count) for status, count in refused)
+        yield _family(self._system, names.COLLECTOR_REFUSED, counts)
+        conditions = self._conditions().items()
+        up = (((name,), found.up) for name, found in conditions)
+        yield _family(self._system, names.SOURCE_UP, up)
+
+
+def _family(system: str, metric: names.Metric, samples: Iterable[tuple[Labels, float]]) -> Family:
+    kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+    family = kind(metric.name, metric.help, labels=metric.labels)
+    for labels, value in samples:
+        family.add_metric((system, *labels), value)
+    return family
 
 
 def _buckets(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Final
 
-from otelkit.collect.clock import Run, State
 from otelkit.collect.revision import Revision
 from otelkit.collect.standing import Standing, standing_of
+from otelkit.collect.state import Run, State
 
 SHOWN: Final = 5
 """Orders that are named of each change, the first that were looked at."""

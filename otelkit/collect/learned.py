@@ -52,11 +52,12 @@ class Percentiles:
         self._known.clear()
 
     def add(self, known: Iterable[Percentile]) -> None:
-        """Learn some more; those of one kind in the order of their instants."""
+        """Learn some more."""
         for objective, tier, share, since, seconds in known:
             instants, values = self._known.setdefault((objective, tier, share), ([], []))
-            instants.append(since)
-            values.append(seconds)
+            place = bisect_right(instants, since)
+            instants.insert(place, since)
+            values.insert(place, seconds)
 
     def at(self, objective: str, tier: str, share: float, when: float) -> float | None:
         """The one that holds for what starts at an instant; None where none was known."""

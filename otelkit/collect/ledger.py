@@ -57,10 +57,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The text of an SLA file that was applied, instead of the one that the collector was started
-    with, which is told by its fingerprint."""
+    """An SLA file that was applied: its text and fingerprint.
+
+    ``instead`` is the fingerprint of the one that the collector was started with, empty once it was
+    started with another.
+    """
 
     sla: str
+    fingerprint: str
     instead: str
     at: float
 
@@ -105,18 +109,19 @@ class Ledger:
 
     def last_applied(self) -> Applied | None:
         """The SLA file that was applied last."""
-        rows = self._db.rows("SELECT sla, instead, at FROM applied ORDER BY num DESC LIMIT 1")
+        rows = self._db.rows(
+            "SELECT sla, fingerprint, instead, at FROM applied ORDER BY num DESC LIMIT 1"
+        )
         return Applied(*rows[0]) if rows else None
 
     def keep_applied(self, applied: Applied) -> None:
         """Remember one; the oldest give way."""
-        self._keep("applied", [(applied.sla, applied.instead, applied.at)], APPLIED_KEEPS)
+        row = (applied.sla, applied.fingerprint, applied.instead, applied.at)
+        self._keep("applied", [row], APPLIED_KEEPS)
 
     def percentiles(self) -> list[Percentile]:
-        """All that were learned, in the order of their instants."""
-        rows = self._db.rows(
-            "SELECT objective, tier, share, since, seconds FROM percentiles ORDER BY since"
-        )
+        """All that were learned."""
+        rows = self._db.rows("SELECT objective, tier, share, since, seconds FROM percentiles")
         return [Percentile(*row) for row in rows]
 
     def keep_percentiles(self, learned: Sequence[Percentile]) -> None:

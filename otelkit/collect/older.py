@@ -8,9 +8,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from otelkit.collect.clock import Run, State, mark_of, remember
 from otelkit.collect.database import Database
 from otelkit.collect.decode import Event
+from otelkit.collect.state import Run, State, mark_of, remember
 from otelkit.collect.store import Change
 from otelkit.collect.tallies import Tallies
 

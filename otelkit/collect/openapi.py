@@ -83,8 +83,9 @@ OPERATIONS: Final = (
     Operation(
         "/events", "post", "Tell of order events: one CloudEvent, or an array of them.",
         {
-            200: answers.Outcome, 400: answers.Refusal, 408: answers.Refusal, 413: answers.Refusal,
-            422: answers.Outcome, 429: answers.Refusal, 503: answers.Refusal,
+            200: answers.Outcome, 202: answers.Accepted, 400: answers.Refusal,
+            408: answers.Refusal, 413: answers.Refusal, 422: answers.Outcome,
+            429: answers.Refusal, 503: answers.Refusal,
         },
         body={
             events.CONTENT_TYPE: {"schema": _EVENT},

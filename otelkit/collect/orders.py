@@ -8,15 +8,19 @@ from typing import Final, Literal
 
 from otelkit import names
 from otelkit.collect.acks import Acks
-from otelkit.collect.clock import Policy, Run, State
+from otelkit.collect.alarms import BEGINNING, LAST_NUMBER, Alarm, Place
+from otelkit.collect.clock import Policy
 from otelkit.collect.decode import Event
 from otelkit.collect.engine import Engine
 from otelkit.collect.ledger import Acknowledgement
 from otelkit.collect.standing import AT_RISK, OVERDUE, Standing, standing_of
-from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm, Place, Store
+from otelkit.collect.state import Run, State
+from otelkit.collect.store import Store
 
 Kind = Literal["overdue", "at_risk", "open"]
 OPEN: Final = "open"
+SEEN_SECONDS: Final = 60.0
+"""What a scrape saw is told again for so long, while a transaction is at work."""
 _LOOKS: Final = 20
 """Pages of alarms that one question looks at, so that a rare partner costs no more than others."""
 
@@ -96,6 +100,16 @@ class Deadlines:
     """The longest overdue, by objective, stage and order id."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What ``/metrics`` says of single orders, and when that was looked at."""
+
+    at: float
+    deadlines: Deadlines
+    acknowledged: dict[tuple[str, ...], int]
+    """Overdue clocks of acknowledged orders, by objective, stage and tier."""
+
+
 class Page(list[LateOrder]):
     """Orders of a list. The list goes on behind the alarm ``next``, or ends where that is None."""
 
@@ -109,6 +123,7 @@ class Orders:
         self._engine = engine
         self._store = store
         self.acks = Acks(engine, store)
+        self._seen: Seen | None = None
 
     def find(self, name: str, now: float) -> list[OrderStory]:
         """Orders by their id, in each process, or else by the name another system gives them."""
@@ -184,6 +199,21 @@ class Orders:
             _late(alarm, place, states[alarm[1]], self.acks.of(alarm[1], now))
             for alarm, place in chosen
         ]
+
+    def seen(self, now: float) -> Seen:
+        """What a scrape says of single orders.
+
+        It waits for no transaction, but says what the scrape before it did: for a minute at most.
+        """
+        seen, lock = self._seen, self._engine.lock
+        is_fresh = seen is not None and 0 <= now - seen.at < SEEN_SECONDS
+        if lock.acquire(blocking=not is_fresh):
+            try:
+                seen = self._seen = Seen(now, self.deadlines(now), self.acks.overdue(now))
+            finally:
+                lock.release()
+        assert seen is not None  # noqa: S101 - nobody waits for the lock where it is not
+        return seen
 
     def deadlines(self, at: float = 0.0) -> Deadlines:
         """The deadlines that ``/metrics`` shows: a few seeks for each place, whatever is open.

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from otelkit.collect.clock import Run, State
 from otelkit.collect.decode import Event
+from otelkit.collect.state import Run, State
 from otelkit.collect.words import Words
 
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -16,6 +16,8 @@ from otelkit.errors import StoreError
 
 OLDEST: Final = 150_000
 """The server's version as it counts: 15."""
+LEASES: Final = "otelkit_leases"
+"""The schema in which collectors that share a database agree on who works where."""
 _SCHEMA: Final = "otelkit"
 _LOCK: Final = 0x6F746B6C
 """Of the advisory lock that a collector holds, in each database."""
@@ -33,48 +35,45 @@ class PostgresDatabase:
     another collector works there.
     """
 
+    _schema = _SCHEMA
+    _session = "otelkit collector"
+
     def __init__(self, url: str) -> None:
         self._url = url
-        told = conninfo_to_dict(url)
-        host = f"{told.get('host', 'localhost')}:{told.get('port', 5432)}"
-        self.where = f"the store postgresql://{host}/{told.get('dbname', '')}"
+        self.where = where(url)
         self._amid = False
         self._db = self._connect()
 
     def _connect(self) -> psycopg.Connection[Row]:
+        db = connect(self._url, self._session)
         try:
-            db: psycopg.Connection[Row] = psycopg.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=_CONNECT_SECONDS,
-                application_name="otelkit collector",
-            )
-        except psycopg.Error as error:
-            raise self._refused(error) from error
-        try:
-            self._prepare(db)
+            self._take(db)
+            db.execute(f"SET search_path = {self._schema}")
+            db.execute(_COMMITTED_ON_DISK)  # an acknowledged event survives a loss of power
         except psycopg.Error as error:
             db.close()
-            raise self._refused(error) from error
+            raise refused(self.where, error) from error
         except BaseException:
             db.close()
             raise
         return db
 
-    def _prepare(self, db: psycopg.Connection[Row]) -> None:
-        if db.info.server_version < OLDEST:
-            raise StoreError(
-                f"{self.where} runs PostgreSQL {db.info.server_version // 10_000}; "
-                f"give the collector one of version {OLDEST // 10_000} or newer"
-            )
+    def _take(self, db: psycopg.Connection[Row]) -> None:
+        """See to it that nobody else works here."""
         taken = db.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
         if taken != (True,):
             raise StoreError(
                 f"another collector works on {self.where}; "
                 "stop it, or give this one a database of its own"
             )
-        db.execute(f"SET search_path = {_SCHEMA}")
-        db.execute(_COMMITTED_ON_DISK)  # an acknowledged event survives a loss of power
+        if db.execute("SELECT to_regnamespace(%s)", (LEASES,)).fetchone() != (None,):
+            raise StoreError(
+                f"collectors share {self.where} in shards; set shards as they do, "
+                "or give this one a database of its own"
+            )
+
+    def _begun(self) -> None:
+        """At the beginning of each transaction."""
 
     @contextmanager
     def _connection(self) -> Iterator[psycopg.Connection[Row]]:
@@ -83,21 +82,17 @@ class PostgresDatabase:
         try:
             yield self._db
         except psycopg.Error as error:
-            raise self._refused(error) from error
-
-    def _refused(self, error: psycopg.Error) -> StoreError:
-        said = " ".join(str(error).split())
-        return StoreError(f"{self.where} refuses: {said}; see to its server and its disk")
+            raise refused(self.where, error) from error
 
     def version(self) -> int:
         ((told,),) = self.rows(
-            "SELECT obj_description(to_regnamespace(?), 'pg_namespace')", (_SCHEMA,)
+            "SELECT obj_description(to_regnamespace(?), 'pg_namespace')", (self._schema,)
         )
         return 0 if told is None else int(told.removeprefix("version "))
 
     def define(self, tables: str, version: int) -> None:
-        self.run(f"CREATE SCHEMA IF NOT EXISTS {_SCHEMA}")
-        self.run(f"COMMENT ON SCHEMA {_SCHEMA} IS 'version {version}'")
+        self.run(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
+        self.run(f"COMMENT ON SCHEMA {self._schema} IS 'version {version}'")
         self.run(tables)
 
     @contextmanager
@@ -105,6 +100,7 @@ class PostgresDatabase:
         self.run("BEGIN")
         self._amid = True
         try:
+            self._begun()
             yield
             self.run("COMMIT")
         except BaseException:
@@ -173,6 +169,36 @@ class PostgresDatabase:
 
     def close(self) -> None:
         self._db.close()
+
+
+def where(url: str) -> str:
+    """A database as messages name it, without a password."""
+    told = conninfo_to_dict(url)
+    host = f"{told.get('host', 'localhost')}:{told.get('port', 5432)}"
+    return f"the store postgresql://{host}/{told.get('dbname', '')}"
+
+
+def connect(url: str, session: str) -> psycopg.Connection[Row]:
+    """A connection that its server knows by a name. Raises :class:`StoreError`."""
+    try:
+        db: psycopg.Connection[Row] = psycopg.connect(
+            url, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name=session
+        )
+    except psycopg.Error as error:
+        raise refused(where(url), error) from error
+    if db.info.server_version < OLDEST:
+        db.close()
+        raise StoreError(
+            f"{where(url)} runs PostgreSQL {db.info.server_version // 10_000}; "
+            f"give the collector one of version {OLDEST // 10_000} or newer"
+        )
+    return db
+
+
+def refused(where: str, error: psycopg.Error) -> StoreError:
+    """What the server says, in a sentence."""
+    said = " ".join(str(error).split())
+    return StoreError(f"{where} refuses: {said}; see to its server and its disk")
 
 
 def _named(values: Sequence[object]) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
-from otelkit.collect.clock import State
+from otelkit.collect.state import State
 
 OrderKey = tuple[str, str]
 """Process and order id."""

@@ -15,11 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from otelkit import spec
+from otelkit.collect.alarms import BEGINNING, LAST_NUMBER, Alarm
 from otelkit.collect.decode import Name
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Kind
 from otelkit.collect.policies import Terms, terms
-from otelkit.collect.store import BEGINNING, LAST_NUMBER, Alarm
 from otelkit.errors import SpecError
 
 MAX_BODY: Final = 8 * 1024 * 1024

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from otelkit.collect.clock import Policy, State, replay
+from otelkit.collect.clock import Policy, replay
 from otelkit.collect.decode import Event
 from otelkit.collect.standing import POLICY
+from otelkit.collect.state import State
 from otelkit.collect.tallies import Tallies
 
 
@@ -31,10 +32,11 @@ def is_outdated(policies: Mapping[str, Policy], state: State) -> bool:
 def outdated(policies: Mapping[str, Policy], tallies: Tallies) -> dict[str, int]:
     """How many orders that is, by process; those of ``policies`` with 0, too."""
     found = dict.fromkeys(policies, 0)
-    for (metric, process, *labels), count in tallies.items():
-        if metric == POLICY:
+    for key, count in tallies.items():
+        if key[0] == POLICY:
+            _, process, fingerprint = key
             policy = policies.get(process)
-            follows = policy is not None and labels == [policy.fingerprint]
+            follows = policy is not None and policy.fingerprint == fingerprint
             found[process] = found.get(process, 0) + (0 if follows else int(count))
     return found
 

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import socket
 import threading
-import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from uuid import uuid4
 
 import uvicorn
 from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector as MetricsCollector
 from starlette.applications import Starlette
 
-from otelkit import names
 from otelkit.collect.api import Api
-from otelkit.collect.batch import Overdue
-from otelkit.collect.changeover import Changeover, in_force
-from otelkit.collect.deadletters import DeadLetterWatch, Reading, source_name
 from otelkit.collect.engine import Engine
-from otelkit.collect.exposition import HTTP, Exposition
-from otelkit.collect.orders import Orders
-from otelkit.collect.policies import terms
+from otelkit.collect.exchange import Outlet, ShardInlet, WholeInlet
+from otelkit.collect.exposition import ALONE, HTTP, ProcessExposition
+from otelkit.collect.inbox import Inbox
+from otelkit.collect.instances import Instances
+from otelkit.collect.lease import Lease, Terms, shard_name
 from otelkit.collect.rabbitmq import NAME, OrderSource
 from otelkit.collect.requests import refusals
 from otelkit.collect.settings import Settings
+from otelkit.collect.shard import Shard
 from otelkit.collect.sources import Sources
 from otelkit.collect.sqlsource import DatabaseSource
-from otelkit.collect.store import Store
-from otelkit.collect.stores import open_store
+from otelkit.collect.stores import open_shard, open_store
 from otelkit.collect.tables import Database
-from otelkit.collect.ticker import CLOCK, STORE, Ticker
-from otelkit.errors import ConfigError, UnavailableError
+from otelkit.errors import ConfigError, MissingExtraError, UnavailableError
 from otelkit.model import Sla
+
+if TYPE_CHECKING:
+    from otelkit.collect.fleet import Held
 
 log = logging.getLogger("otelkit.collect")
 
@@ -49,60 +55,130 @@ def run(sla: Sla, settings: Settings, stopping: threading.Event) -> None:
     is taken and :class:`ConfigError` if a database cannot be read as it is configured; a source
     that is away is not an error.
     """
+    look_for_cycles_rarely()
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(*settings.listen))
-        store = open_store(settings.store)
-        stack.callback(store.close)
-        engine = Engine(in_force(sla, store), store, partial(_tell, sla))
-        sources = Sources()
-        sources.up(HTTP)
-        sources.up(STORE)
-        sources.up(CLOCK)
-        readers = _readers(settings, engine, sources, stopping)
-        watch = _watch(sla, settings, engine, sources, stopping)
-        ticker = Ticker(engine, settings, sources, stopping, partial(_horizon, readers))
-        changeover = Changeover(engine, store, terms(sla).fingerprint, stopping)
-        app = _app(settings, engine, store, sources, watch, ticker, changeover, stopping)
-        parts: list[_Part] = [ticker, changeover, *readers, *([] if watch is None else [watch])]
-        threads = [
-            threading.Thread(target=part.run, name=type(part).__name__, daemon=True)
-            for part in parts
-        ]
-        for thread in threads:
-            thread.start()
-        try:
-            _serve(app, listener, stopping)
-        finally:
-            stopping.set()
-            deadline = time.monotonic() + STOP_SECONDS
-            for thread in threads:
-                thread.join(max(deadline - time.monotonic(), 0.0))
+        begin = _alone if settings.shards is None else _among_others
+        app = begin(sla, settings, stopping, stack)
+        _serve(app, listener, stopping)
 
 
-class _Part(Protocol):
-    """What works in a thread of its own."""
+def look_for_cycles_rarely() -> None:
+    """Of Python's garbage: orders and events hold none, and there are many of them at a time.
 
-    def run(self) -> None: ...
-
-
-class _Reader(_Part, Protocol):
-    """A source that is read, as opposed to one that is told."""
-
-    def horizon(self, now: float) -> float | None: ...
+    To look among them every 700 objects takes a tenth of an event.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
 
 
-def _readers(
-    settings: Settings, engine: Engine, sources: Sources, stopping: threading.Event
-) -> list[_Reader]:
-    readers: list[_Reader] = []
+def _alone(sla: Sla, settings: Settings, stopping: threading.Event, stack: ExitStack) -> Starlette:
+    """A collector with all orders."""
+    store = open_store(settings.store)
+    shard = Shard(sla, settings, ALONE, store, Sources(), stopping)
+    stack.callback(shard.stop, STOP_SECONDS)
+    engine, sources, batch = shard.engine, shard.sources, settings.batch
     if settings.amqp is not None:
         sources.down(NAME, "not connected yet")
-        readers.append(OrderSource(settings.amqp, engine, sources, stopping, batch=settings.batch))
+        shard.readers.append(
+            OrderSource(settings.amqp, WholeInlet(), engine, sources, stopping, batch=batch)
+        )
     for database in settings.databases:
         _check_process(database, engine)
         sources.down(database.name, "not connected yet")
-        readers.append(DatabaseSource(database, engine, sources, stopping, batch=settings.batch))
-    return readers
+        shard.readers.append(DatabaseSource(database, engine, sources, stopping, batch=batch))
+    shard.watch_dead_letters()
+    refused = refusals()
+    own = ProcessExposition(sla.system, sources.all, refused)
+    app = _api(shard, settings, stopping, refused, own)
+    shard.start()
+    return app
+
+
+def _api(
+    shard: Shard,
+    settings: Settings,
+    stopping: threading.Event,
+    refused: Counter[int],
+    *more: MetricsCollector,
+) -> Starlette:
+    registry = CollectorRegistry()
+    for collector in (shard.exposition([d.name for d in settings.databases]), *more):
+        registry.register(collector)
+    token = settings.token if settings.shards is None else None  # which its front has asked for
+    return Api(
+        shard.engine, shard.orders, shard.changeover, shard.sources, registry, token,
+        lambda: shard.ticker.alive, stopping.is_set, refused=refused,
+    ).app()  # fmt: skip
+
+
+def _among_others(
+    sla: Sla, settings: Settings, stopping: threading.Event, stack: ExitStack
+) -> Starlette:
+    """One of several collectors, each with some shards."""
+    try:
+        from otelkit.collect.fleet import Fleet
+        from otelkit.collect.front import Front
+        from otelkit.collect.leases import Leases
+    except ImportError as error:
+        raise MissingExtraError("a store in PostgreSQL", "postgres") from error
+    terms = Terms(settings.shards or 1, settings.lease.total_seconds())
+    holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+    amqp = _noticed_within(settings.amqp or "", terms.seconds)
+    outlet = Outlet(amqp, terms.shards)
+    sources = Sources()
+    sources.up(HTTP)
+    fleet = Fleet(
+        terms,
+        lambda: Leases(str(settings.store), terms, holder, settings.url),
+        partial(_held, sla, replace(settings, amqp=amqp), terms),
+        sources,
+        stopping,
+    )
+    stack.callback(outlet.close)
+    stack.callback(fleet.stop)
+    fleet.start()
+    refused = refusals()
+    registry = CollectorRegistry()
+    registry.register(Instances(fleet.instances))
+    registry.register(ProcessExposition(sla.system, fleet.conditions, refused))
+    return Front(fleet, outlet, registry, settings.token, stopping.is_set, refused=refused).app()
+
+
+def _held(
+    sla: Sla, settings: Settings, terms: Terms, lease: Lease, lost: Callable[[], None]
+) -> Held:
+    """The shard of a lease, opened."""
+    name, amqp = shard_name(lease.shard), settings.amqp or ""
+    store = open_shard(str(settings.store), lease, lost)
+    try:
+        sources, stopping = Sources(f"shard {name}: "), threading.Event()
+        shard = Shard(sla, settings, name, store, sources, stopping)
+    except BaseException:
+        store.close()
+        raise
+    sources.down(NAME, "not connected yet")
+    shard.readers.append(
+        OrderSource(
+            amqp, ShardInlet(lease.shard, terms.shards), shard.engine, sources, stopping,
+            batch=settings.batch, outlet=Outlet(amqp, terms.shards), senders=[HTTP],
+        )
+    )  # fmt: skip
+    if lease.shard == 0:  # what there is once for all
+        shard.others.append(Inbox(amqp, terms.shards, sources, stopping))
+        shard.watch_dead_letters()
+    app = _api(shard, settings, stopping, refusals())
+    from otelkit.collect.fleet import Held
+
+    return Held(lease, shard, app, shard.exposition(()), until=0.0)
+
+
+def _noticed_within(url: str, seconds: float) -> str:
+    """An address of the broker with heartbeats, so that it drops who sleeps past a lease."""
+    parts = urlsplit(url)
+    told = [pair for pair in parse_qsl(parts.query) if pair[0] != "heartbeat"]
+    beat = ("heartbeat", str(max(int(seconds / 2), 1)))
+    return parts._replace(query=urlencode([*told, beat])).geturl()
 
 
 def _check_process(database: Database, engine: Engine) -> None:
@@ -112,78 +188,6 @@ def _check_process(database: Database, engine: Engine) -> None:
             f"the database {database.name!r} tells of the process {process!r}, which is not in "
             f"the SLA file; it has {', '.join(engine.policies) or 'none'}"
         )
-
-
-def _horizon(readers: Sequence[_Reader], now: float) -> float | None:
-    """Up to when every source is read; one that is away may hold the event that met a deadline."""
-    horizons = [reader.horizon(now) for reader in readers]
-    known = [horizon for horizon in horizons if horizon is not None]
-    return min([now, *known]) if len(known) == len(horizons) else None
-
-
-def _app(
-    settings: Settings,
-    engine: Engine,
-    store: Store,
-    sources: Sources,
-    watch: DeadLetterWatch | None,
-    ticker: Ticker,
-    changeover: Changeover,
-    stopping: threading.Event,
-) -> Starlette:
-    orders = Orders(engine, store)
-    registry = CollectorRegistry()
-    databases = [database.name for database in settings.databases]
-    readings = watch.readings if watch is not None else dict[str, Reading]
-    refused = refusals()
-    registry.register(Exposition(engine, orders, sources, readings, time.time, databases, refused))
-    return Api(
-        engine, orders, changeover, sources, registry, settings.token, lambda: ticker.alive,
-        stopping.is_set, refused=refused,
-    ).app()  # fmt: skip
-
-
-def _watch(
-    sla: Sla, settings: Settings, engine: Engine, sources: Sources, stopping: threading.Event
-) -> DeadLetterWatch | None:
-    if not sla.queues:
-        return None
-    if settings.amqp is None:
-        for queue in sla.queues:
-            sources.down(source_name(queue), "no broker is set; set amqp in the configuration")
-        return None
-    return DeadLetterWatch(
-        settings.amqp,
-        settings.management,
-        sla.queues,
-        engine,
-        sources,
-        stopping,
-        every=settings.tick.total_seconds(),
-    )
-
-
-def _tell(sla: Sla, overdue: Overdue) -> None:
-    """A log record for each order that became overdue: what a dashboard lists them from."""
-    state = overdue.state
-    late = time.time() - overdue.deadline
-    log.warning(
-        "order %s is overdue: %s, stage %s",
-        state.order_id,
-        overdue.objective,
-        state.stage,
-        extra={
-            names.ATTR_EVENT_NAME: names.EVENT_ORDER_OVERDUE,
-            names.ATTR_SYSTEM: sla.system,
-            names.ATTR_OBJECTIVE: overdue.objective,
-            names.ATTR_ORDER_ID: state.order_id,
-            names.ATTR_ORDER_PROCESS: state.process,
-            names.ATTR_ORDER_STAGE: state.stage,
-            names.ATTR_ORDER_TIER: state.tier,
-            names.ATTR_OVERDUE_SECONDS: round(late, 3),
-            "last_trace_id": overdue.trace_id,
-        },
-    )
 
 
 # --- HTTP ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from otelkit.collect import tables
 from otelkit.errors import ConfigError, SpecError
+from otelkit.events import SLOTS
 from otelkit.spec import quantities as q
 from otelkit.spec import source
 from otelkit.spec.reader import Reader
@@ -32,6 +33,9 @@ class Settings:
     in time. ``batch`` is the most events that one transaction takes. ``databases`` are tables of
     others to read. Orders are kept for ``keep_orders`` after they have ended and their timelines
     for ``keep_timelines``; for good where that is None.
+
+    Collectors that share a PostgreSQL divide the orders into ``shards``, each held by one of them
+    for a ``lease`` at a time; the others find it at ``advertise``.
     """
 
     store: Path | str = Path("otelkit-collector.db")
@@ -41,10 +45,19 @@ class Settings:
     token: str | None = None
     tick: timedelta = timedelta(seconds=5)
     lateness: timedelta = timedelta(seconds=30)
-    batch: int = 1000
+    batch: int = 4000
     databases: tuple[tables.Database, ...] = ()
     keep_timelines: timedelta | None = None
     keep_orders: timedelta | None = None
+    shards: int | None = None
+    lease: timedelta = timedelta(seconds=15)
+    advertise: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where other collectors find this one."""
+        host, port = self.listen
+        return self.advertise or f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -75,7 +88,29 @@ def checked(settings: Settings) -> Settings:
     tables.check(settings.databases)
     if settings.management is not None and settings.amqp is None:
         raise ConfigError("management is set without amqp; give the address of the broker too")
+    if settings.shards is not None:
+        _check_shards(settings)
     return settings
+
+
+def _check_shards(settings: Settings) -> None:
+    if isinstance(settings.store, Path):
+        raise ConfigError(
+            "shards are shared by collectors, and a file is not; "
+            "set store to the address of a PostgreSQL database, or leave shards out"
+        )
+    if settings.amqp is None:
+        raise ConfigError("shards get their events from RabbitMQ; set amqp, or leave shards out")
+    if settings.databases:
+        raise ConfigError(
+            "databases are read by a collector without shards; leave shards out, "
+            "or read them with another collector, which has a store of its own"
+        )
+    if settings.advertise is None and settings.listen[0] in {"0.0.0.0", "::"}:  # noqa: S104
+        raise ConfigError(
+            f"other collectors cannot find this one at {settings.listen[0]}; "
+            "set advertise to its address, such as http://collector-1:9465"
+        )
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -137,6 +172,20 @@ def _batch(text: str) -> int:
     return number
 
 
+def _shards(text: str) -> int:
+    number = q.whole(text)
+    if not 1 <= number <= SLOTS:
+        raise ValueError(f"{text} is out of range; write 1 to {SLOTS}")
+    return number
+
+
+def _lease(text: str) -> timedelta:
+    value = q.duration(text)
+    if not timedelta(seconds=1) <= value <= timedelta(minutes=5):
+        raise ValueError(f"{text} is out of range; write 1s to 5m")
+    return value
+
+
 def _pause(text: str) -> timedelta:
     value = q.duration(text)
     if value > timedelta(minutes=10):
@@ -155,6 +204,9 @@ _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
     "batch": _batch,
     "keep_timelines": q.duration,
     "keep_orders": q.duration,
+    "shards": _shards,
+    "lease": _lease,
+    "advertise": _url("http", "https"),
 }
 
 

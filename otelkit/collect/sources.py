@@ -18,9 +18,10 @@ class Condition:
 
 
 class Sources:
-    """Conditions by source name; logged when they change. Safe for threads."""
+    """Conditions by source name; logged when they change, behind ``whose``. Safe for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, whose: str = "") -> None:
+        self._whose = whose
         self._conditions: dict[str, Condition] = {}
         self._lock = threading.Lock()
 
@@ -42,6 +43,6 @@ class Sources:
         if before == condition:
             return
         if condition.up:
-            log.info("source %s is up", name)
+            log.info("%ssource %s is up", self._whose, name)
         else:
-            log.warning("source %s is down: %s", name, condition.why)
+            log.warning("%ssource %s is down: %s", self._whose, name, condition.why)

@@ -19,7 +19,8 @@ APPLICATION_ID: Final = 0x6F746B6C
 """What SQLite keeps in the file's header to tell whose it is: ``otkl``."""
 PAGE_BYTES: Final = 2048
 """A batch touches pages here and there, and writes whole ones."""
-CACHE_KIB: Final = 64 * 1024
+CACHE_KIB: Final = 192 * 1024
+"""Taken as a store is worked on. With a million open orders, half the reads of 64 MiB."""
 
 
 class SqliteDatabase:

@@ -7,7 +7,7 @@ from typing import Final, Literal, cast
 from msgspec.structs import replace
 
 from otelkit import names
-from otelkit.collect.clock import Run, State
+from otelkit.collect.state import Run, State
 from otelkit.collect.tallies import Key, Tallies
 
 Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from otelkit.collect.database import Database
 from otelkit.collect.migrations import prepare
 from otelkit.collect.sqlite import SqliteDatabase
 from otelkit.collect.store import Store
 from otelkit.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from otelkit.collect.lease import Lease
 
 
 def open_store(place: Path | str) -> Store:
@@ -18,7 +23,20 @@ def open_store(place: Path | str) -> Store:
     Raises :class:`~otelkit.errors.StoreError` where it cannot be used, and
     :class:`~otelkit.errors.MissingExtraError` for an address without the driver.
     """
-    db: Database = SqliteDatabase(place) if isinstance(place, Path) else _postgres(place)
+    return _opened(SqliteDatabase(place) if isinstance(place, Path) else _postgres(place))
+
+
+def open_shard(url: str, lease: Lease, lost: Callable[[], None]) -> Store:
+    """The store of a shard; ``lost`` is called once it finds the lease to be another's.
+
+    Raises :class:`~otelkit.errors.StoreError` where it cannot be used.
+    """
+    from otelkit.collect.fence import ShardDatabase
+
+    return _opened(ShardDatabase(url, lease, lost))
+
+
+def _opened(db: Database) -> Store:
     try:
         prepare(db)
         return Store(db)

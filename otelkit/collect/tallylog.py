@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from otelkit.collect.database import Database, Row
+from otelkit.collect.database import Database
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.collect.words import Words
 
@@ -33,33 +33,35 @@ class TallyLog:
     def __init__(self, db: Database, words: Words) -> None:
         self._db = db
         self._words = words
-        rows = self._rows()
+        rows = db.rows("SELECT num, length(changes) FROM tallies ORDER BY num")
         self._last: int = rows[-1][0] if rows else 0
-        self._sum = len(rows[0][1]) if rows else 0
-        self._since = sum(len(packed) for _, packed in rows[1:])
-        self._total: Nested = {}
-        for _, packed in rows:
-            _add(self._total, _decode(packed))
-
-    def _rows(self) -> list[Row]:
-        return self._db.rows("SELECT num, changes FROM tallies ORDER BY num")
+        self._sum: int = rows[0][1] if rows else 0
+        self._since: int = sum(size for _, size in rows[1:])
+        self._total: Nested | None = None
+        """All of them; None before they are asked for."""
 
     def read(self) -> Tallies:
         """All of them as they stand in the database."""
         texts = self._words.texts
-        total: Nested = {}
-        for _, packed in self._rows():
-            _add(total, _decode(packed))
+        total = self._total = self._summed()
         return Tallies(
             ((*texts[beginning], last), value)
             for beginning, values in total.items()
             for last, value in values.items()
         )
 
+    def _summed(self) -> Nested:
+        total: Nested = {}
+        for (packed,) in self._db.rows("SELECT changes FROM tallies ORDER BY num"):
+            _add(total, _decode(packed))
+        return total
+
     def append(self, changes: Mapping[Key, float]) -> None:
         """Change tallies by so much."""
         if not changes:
             return
+        if self._total is None:
+            self._total = self._summed()
         nested: Nested = {}
         words = self._words
         for (*beginning, last), change in changes.items():

@@ -64,7 +64,10 @@ def _jobs(sla: Sla) -> list[dict[str, Any]]:
     if watches_orders(sla):
         targets.setdefault(COLLECTOR_JOB, []).append(f"{COLLECTOR_JOB}:{COLLECTOR_PORT}")
     labels = [dict(one.match) for one in sla.environments] or [{}]
-    return [{"name": name, "targets": found, "labels": labels} for name, found in targets.items()]
+    return [
+        {"name": name, "targets": found, "labels": labels, "several": name == COLLECTOR_JOB}
+        for name, found in targets.items()
+    ]
 
 
 def routing(sla: Sla) -> dict[str, Any]:

@@ -66,8 +66,9 @@ class Nowhere:
 class AmqpDestination:
     """Publishes each event persistently and waits for the broker's confirm.
 
-    The exchange and the collector's queue are declared here too, so that events sent before a
-    collector has ever run are kept.
+    The exchange is declared here too, and the collector's queue where the exchange leads nowhere,
+    so that events sent before a collector has ever run are kept. Collectors that share the work
+    have queues of their own.
     """
 
     def __init__(self, url: str) -> None:
@@ -77,16 +78,14 @@ class AmqpDestination:
     def send(self, bodies: Sequence[bytes]) -> None:
         import pika
 
-        properties = pika.BasicProperties(
-            content_type=events.CONTENT_TYPE, delivery_mode=pika.DeliveryMode.Persistent
-        )
         try:
             channel = self._open()
             for body in bodies:
-                with _patience(channel):
-                    channel.basic_publish(
-                        names.ORDERS_EXCHANGE, _routing_key(body), body, properties, mandatory=True
-                    )
+                try:
+                    _publish(channel, body)
+                except pika.exceptions.UnroutableError:
+                    _declare_queue(channel)
+                    _publish(channel, body)
         except (pika.exceptions.AMQPError, OSError) as error:
             self.close()
             raise UnavailableError(f"RabbitMQ did not take order events: {_why(error)}") from error
@@ -123,10 +122,6 @@ class AmqpDestination:
             # Kept at once, so that `close` finds it when the broker refuses a declaration.
             self._channel = channel = pika.BlockingConnection(parameters).channel()
             channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
-            channel.queue_declare(
-                names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS
-            )
-            channel.queue_bind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
             channel.confirm_delivery()
         return self._channel
 
@@ -218,9 +213,29 @@ def _retry_after(response: HTTPResponse) -> float:
     return float(text) if text.isascii() and text.isdecimal() else 0.0
 
 
-def _routing_key(body: bytes) -> str:
-    """The process of an event; it was encoded here, so it is known to be there."""
-    return str(json.loads(body)["data"]["process"])
+def _publish(channel: BlockingChannel, body: bytes) -> None:
+    """By the event's process; its slot beside that tells the shard, where there are any.
+
+    The body was encoded here, so that both are known to be there.
+    """
+    import pika
+
+    event = json.loads(body)
+    properties = pika.BasicProperties(
+        content_type=events.CONTENT_TYPE,
+        delivery_mode=pika.DeliveryMode.Persistent,
+        headers={"CC": [events.slot_key(events.slot_of(event["subject"]))]},
+    )
+    with _patience(channel):
+        channel.basic_publish(
+            names.ORDERS_EXCHANGE, event["data"]["process"], body, properties, mandatory=True
+        )
+
+
+def _declare_queue(channel: BlockingChannel) -> None:
+    queue, arguments = names.ORDERS_QUEUE, names.ORDERS_QUEUE_ARGUMENTS
+    channel.queue_declare(queue, durable=True, arguments=arguments)
+    channel.queue_bind(queue, names.ORDERS_EXCHANGE, "#")
 
 
 def _why(error: BaseException) -> str:

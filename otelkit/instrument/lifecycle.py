@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cache
 from types import FrameType, ModuleType
 from typing import Final, Protocol
+from weakref import WeakSet
 
 SHUTDOWN_SECONDS: Final = 3.0
 """For all signals together, whatever state their backends are in."""
@@ -24,6 +25,14 @@ _LAST: Final = -100
 _INIT_PROCESS: Final = 1
 
 
+class Forks(Protocol):
+    """Telemetry in a process that forks."""
+
+    def before_fork(self) -> None: ...
+    def after_fork_in_parent(self) -> None: ...
+    def after_fork_in_child(self) -> None: ...
+
+
 class Process(Protocol):
     """The telemetry of this process."""
 
@@ -33,16 +42,39 @@ class Process(Protocol):
     def shutdown(self, timeout: float = ...) -> bool:
         """Deliver what is queued, and stop."""
 
-    def before_fork(self) -> None: ...
-    def after_fork_in_parent(self) -> None: ...
-    def after_fork_in_child(self) -> None: ...
-
 
 Current = Callable[[], Process | None]
 
 
+_following: Final[WeakSet[Forks]] = WeakSet()
+
+
+def follow_forks(telemetry: Forks) -> None:
+    """Have telemetry begin anew in each child that is forked, for as long as it lives."""
+    _following.add(telemetry)
+    _watch_forks()
+
+
+@cache
+def _watch_forks() -> None:
+    """Once a process: such hooks cannot be taken back."""
+
+    def tell(step: Callable[[Forks], object]) -> Callable[[], None]:
+        def hook() -> None:
+            for telemetry in list(_following):
+                step(telemetry)
+
+        return hook
+
+    os.register_at_fork(
+        before=tell(lambda telemetry: telemetry.before_fork()),
+        after_in_parent=tell(lambda telemetry: telemetry.after_fork_in_parent()),
+        after_in_child=tell(lambda telemetry: telemetry.after_fork_in_child()),
+    )
+
+
 def follow(current: Current) -> None:
-    """Have telemetry end with its process, and begin anew in each child that is forked."""
+    """Have the telemetry of a process end with it."""
     _once(current)
     _end_with_children(current)
     _end_on_sigterm(current)
@@ -52,20 +84,12 @@ def follow(current: Current) -> None:
 def _once(current: Current) -> None:
     """Once a process: such hooks cannot be taken back."""
 
-    def tell(step: Callable[[Process], object]) -> Callable[[], None]:
-        def hook() -> None:
-            process = current()
-            if process is not None:
-                step(process)
+    def end() -> None:
+        process = current()
+        if process is not None:
+            process.shutdown(_EXIT_SECONDS)
 
-        return hook
-
-    atexit.register(tell(lambda process: process.shutdown(_EXIT_SECONDS)))
-    os.register_at_fork(
-        before=tell(lambda process: process.before_fork()),
-        after_in_parent=tell(lambda process: process.after_fork_in_parent()),
-        after_in_child=tell(lambda process: process.after_fork_in_child()),
-    )
+    atexit.register(end)
     # `multiprocessing` and Celery end a child without `atexit`, and forget at its start what was
     # to be done at its end; so it is said again right after the fork.
     os.register_at_fork(after_in_child=lambda: _end_with_children(current))

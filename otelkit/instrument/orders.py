@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from opentelemetry import trace
 
 from otelkit import names
-from otelkit.events import MAX_ID_LENGTH, OrderMoved, encode
+from otelkit.events import MAX_ID_LENGTH, OrderMoved
 from otelkit.instrument import runtime
 from otelkit.instrument.context import OrderInHand, in_hand, taking
 from otelkit.instrument.context import partner as entered_partner
-from otelkit.instrument.metrics import INVALID, ORDER_EVENTS, SPOOL_ERROR, SPOOL_FULL
-from otelkit.instrument.publisher import Publisher
-from otelkit.instrument.spool import Spool, SpoolFull
+from otelkit.instrument.metrics import INVALID, ORDER_EVENTS
 
 log = logging.getLogger("otelkit.orders")
 
@@ -106,79 +103,6 @@ class Order:
             aliases=dict(self._aliases),
             traceparent=_traceparent(),
         )
-
-
-class EventLog:
-    """Where a process says its events: the spool, and the log when the spool cannot take more."""
-
-    def __init__(
-        self, source: str, spool: Spool, publisher: Publisher, drop: Callable[[str, str], object]
-    ) -> None:
-        self.source = source
-        self._spool = spool
-        self._publisher = publisher
-        self.drop = drop
-
-    def say(self, event: OrderMoved) -> None:
-        """Keep an event for delivery; if that fails, the log holds all of it."""
-        body = encode(event)
-        try:
-            self._spool.append(body)
-        except SpoolFull:
-            self._lost(body, SPOOL_FULL)
-        except (sqlite3.Error, OSError) as error:
-            self._lost(body, SPOOL_ERROR, error)
-        else:
-            self._publisher.notify()
-
-    def keep(self, bodies: Sequence[bytes]) -> int:
-        """Keep encoded events for delivery; how many of them, less than all where it is full.
-
-        Raises ``OSError`` or ``sqlite3.Error`` where it cannot be written at all.
-        """
-        for count, body in enumerate(bodies):
-            try:
-                self._spool.append(body)
-            except SpoolFull:
-                return count
-        self._publisher.notify()
-        return len(bodies)
-
-    def _lost(self, body: bytes, reason: str, error: Exception | None = None) -> None:
-        why = f" ({error})" if error else ""
-        log.error("order event not spooled, %s%s: %s", reason, why, body.decode())
-        self.drop(ORDER_EVENTS, reason)
-
-    def flush(self, timeout: float) -> bool:
-        """Deliver what can be delivered in so many seconds; whether that was everything."""
-        try:
-            return self._publisher.flush(timeout)
-        except (sqlite3.Error, OSError):
-            return False
-
-    def stop(self, timeout: float) -> bool:
-        """Deliver what can be delivered in so many seconds; whether that was everything.
-
-        The rest stays in the spool, and so does what is said later.
-        """
-        ended = self._publisher.stop(timeout)
-        try:
-            delivered = ended and len(self._spool) == 0
-        except (sqlite3.Error, OSError):
-            return False
-        if ended:
-            self._spool.close()
-        return delivered
-
-    def before_fork(self) -> None:
-        self._spool.before_fork()
-
-    def after_fork_in_parent(self) -> None:
-        self._spool.after_fork_in_parent()
-
-    def after_fork_in_child(self) -> None:
-        self._spool.after_fork_in_child()
-        self._publisher.after_fork()
 
 
 @contextmanager

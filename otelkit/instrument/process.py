@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -36,7 +37,7 @@ class ProcessMetrics:
         self._loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
         self._open = True
         families: list[Collector] = [_Threads(), self._pauses, self._lag]
-        if registry.get_sample_value(names.PROCESS_CPU.name) is None:
+        if not _has(registry, names.PROCESS_CPU.name):
             families.append(ProcessCollector(registry=None))
         self._registered = [family for family in families if register(registry, family)]
         gc.callbacks.append(self._pauses.told)
@@ -118,6 +119,15 @@ def _thread_count() -> int:
         return sum(1 for _ in _TASKS.iterdir())
     except OSError:
         return threading.active_count()
+
+
+def _has(registry: CollectorRegistry, name: str) -> bool:
+    """Whether a collector in a registry has a sample of that name."""
+    if any(registry.restricted_registry([name]).collect()):  # asks that collector alone
+        return True
+    with suppress(Exception):  # one of the service's own, whose names are not known, may fail
+        return registry.get_sample_value(name) is not None
+    return False
 
 
 def _histogram(metric: names.Metric) -> Histogram:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from otelkit.errors import OtelkitError, UnavailableError
 from otelkit.instrument import (
+    eventlog,
     instrumentors,
+    lifecycle,
     logs,
     loki,
     outgoing,
@@ -28,17 +28,14 @@ from otelkit.instrument import (
     traces,
     workers,
 )
-from otelkit.instrument.destinations import Destination, Nowhere, destination
+from otelkit.instrument.eventlog import EventLog
 from otelkit.instrument.exposition import MetricsServer
 from otelkit.instrument.lifecycle import SHUTDOWN_SECONDS
 from otelkit.instrument.metrics import ServiceMetrics
-from otelkit.instrument.orders import EventLog
 from otelkit.instrument.process import ProcessMetrics
-from otelkit.instrument.publisher import Publisher
 from otelkit.instrument.queues import SendQueue
 from otelkit.instrument.redact import Redactor, Unredacted
-from otelkit.instrument.settings import NOWHERE, Settings, spool_folder
-from otelkit.instrument.spool import Spool
+from otelkit.instrument.settings import Settings
 
 log = logging.getLogger("otelkit")
 
@@ -79,6 +76,7 @@ class Telemetry:
         if not settings.disabled:
             for part in parts:
                 _attempt(self, part)
+            lifecycle.follow_forks(self)
 
     def __enter__(self) -> Self:
         self._in_use.enter_context(runtime.using(self))
@@ -222,27 +220,8 @@ class Telemetry:
         self.metrics_port = self._server.server_port
 
     def _start_events(self) -> None:
-        if self.settings.events is None:
-            return
-        to: Destination = Nowhere("there is no address that order events could go to")
-        if self.settings.events != NOWHERE:
-            try:
-                to = destination(self.settings.events, self.settings.events_token)
-            except OtelkitError as error:
-                to = Nowhere(str(error))
-        folder = spool_folder(self.settings, os.environ)
-        spool = Spool(folder, limit=self.settings.spool_limit, fsync=self.settings.fsync)
-        try:
-            len(spool)
-        except (OSError, sqlite3.Error) as error:
-            log.error(
-                "the spool %s cannot be opened: %s; until it can, the log holds all of each "
-                "order event",
-                folder,
-                error,
-            )
-        publisher = Publisher(spool, to)
-        self.events = EventLog(self.settings.service, spool, publisher, self.metrics.drop)
+        if self.settings.events is not None:
+            self.events = eventlog.opened(self.settings, self.metrics.drop)
 
 
 PROCESS: Final[Parts] = (

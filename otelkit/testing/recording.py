@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from otelkit.events import OrderMoved
 from otelkit.instrument import logs, orders, outgoing, pika, runtime, traces
-from otelkit.instrument.orders import EventLog
+from otelkit.instrument.eventlog import EventLog
 from otelkit.instrument.records import Reader
 from otelkit.instrument.settings import Settings
 from otelkit.instrument.telemetry import LOCAL, Telemetry
@@ -71,7 +71,9 @@ class Recording(Telemetry):
         """Log lines of level INFO and above, the earliest first."""
         self._exporter = InMemorySpanExporter()
         provider: TracerProvider = self.provider
-        provider.id_generator = self.ids
+        makers: tuple[Any, ...] = (provider, self.tracer)  # a tracer has the ids it was made with
+        for maker in makers:
+            maker.id_generator = self.ids
         provider.add_span_processor(SimpleSpanProcessor(self._exporter))
 
     # --- spans -----------------------------------------------------------------------------

@@ -21,7 +21,14 @@ from shop.waiting import until
 MAKING = "manufacturing-on-time"
 WHOLE = "delivered-on-time"
 ORDERS = 8_000
-GENEROUS = SLA_FILE.read_text().replace("allow: 8s", "allow: 8h").replace("20s", "20h")
+GENEROUS = (
+    SLA_FILE.read_text()
+    .replace("allow: 8s", "allow: 8h")
+    .replace("20s", "20h")
+    .replace("approved, ", "")
+    .replace("optional: [approved]", "optional: []")
+)
+STAYS = "status 'approved' is not in the SLA file (L-1)"
 
 
 @pytest.fixture
@@ -58,14 +65,16 @@ def test_a_plan_says_what_would_change_and_changes_nothing(
         collector,
         *(moved(f"A-{n}", "manufacturing", ago) for n in range(7)),
         moved("V-1", "manufacturing", ago, tier="vip"),
+        moved("L-1", "approved", time.time() + 3600),
         moved("W-1", "priced", time.time()),
         moved("W-1", "waiting_for_customer", time.time() + 1),
     )
     assert until(lambda: overdue(collector) == 16, 10)
     plan = run(collector, "plan", "--sla", str(generous))
-    assert (plan.returncode, plan.stderr) == (
-        2,
-        "9 of 9 open orders that followed another SLA file would change\n",
+    assert plan.returncode == 2
+    assert plan.stderr == (
+        f"1 order would stay: {STAYS}\n"
+        "9 of 10 open orders that followed another SLA file would change\n"
     )
     cut = [line.strip("│┃").split("│") for line in plan.stdout.splitlines() if "│" in line]
     assert [[cell.strip() for cell in row] for row in cut] == [
@@ -76,12 +85,21 @@ def test_a_plan_says_what_would_change_and_changes_nothing(
         ["", "unchanged", "1", ""],
     ]
     told = json.loads(run(collector, "plan", "--sla", str(generous), "--json").stdout)
-    assert (told["orders"], told["changed"], told["finished"]) == (9, 9, True)
+    assert (told["orders"], told["changed"], told["finished"]) == (10, 9, True)
     same = run(collector, "plan", "--sla", str(SLA_FILE))
     assert (same.returncode, same.stdout) == (0, "")
     assert same.stderr == "every open order follows this SLA file\n"
     assert overdue(collector) == 16
-    assert run(collector, "show").returncode == 0
+    applied = run(collector, "apply", "--sla", str(generous))
+    assert (applied.returncode, applied.stdout) == (0, plan.stdout)
+    assert applied.stderr == (
+        f"1 order had to stay: {STAYS}\n"
+        "9 of 10 open orders that followed another SLA file changed\n"
+        f"let the collector start with {generous} from now on\n"
+    )
+    shown = run(collector, "show")
+    assert (shown.returncode, " 9           │ yes" in shown.stdout) == (2, True)
+    assert shown.stderr.startswith("1 open order not under the SLA file in force; ")
 
 
 def test_what_no_collector_takes_is_told_in_a_sentence(
@@ -137,12 +155,15 @@ def test_events_flow_while_a_file_is_applied_and_a_collector_killed_amid_it_goes
     assert sum(of(found, names.ORDERS_OUTDATED.name, "process").values()) == 0
     assert until(lambda: overdue(collector) == 0, 5)
     counted = of(found, names.ORDER_CLOCKS.name, "objective", "outcome")
-    assert (counted[MAKING, "breached"], counted[WHOLE, "breached"]) == (ORDERS, ORDERS)
+    assert counted[MAKING, "breached"] == ORDERS, "each once, and none is taken back"
     opened = sum(of(found, names.ORDERS_OPEN.name, "stage").values())
     assert opened == ORDERS + customers.done
+    (in_force,) = (one for one in clocks(collector)["policies"] if one["orders"])
+    assert in_force["in_force"]
     for order in ("A-0", f"A-{ORDERS - 1}", f"new-{customers.done - 1}"):
         (one,) = httpx.get(f"{collector.url}/orders/{order}").json()["orders"]
         assert {clock["state"] for clock in one["clocks"]} == {"running"}
+        assert one["policy"] == in_force["fingerprint"]
     assert run(collector, "show").returncode == 0
 
 
@@ -162,7 +183,7 @@ class Customers(threading.Thread):
 
     def run(self) -> None:
         while not self._stopping.wait(0.01):
-            event = moved(f"new-{self.done}", "manufacturing", time.time())
+            event = moved(f"new-{self.done}", "priced", time.time())
             try:
                 post(self._collector, event)
             except httpx.HTTPError:

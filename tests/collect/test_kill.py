@@ -20,10 +20,10 @@ from collecting import Scrape, StartCollector, depth, moved, mute, of, publish, 
 from otelkit import names, spec
 from otelkit.collect.answers import instant
 from otelkit.collect.batch import APPLIED, DUPLICATE, LATE, Received
-from otelkit.collect.clock import Run, State
 from otelkit.collect.decode import Event
 from otelkit.collect.engine import Engine
 from otelkit.collect.rabbitmq import NAME
+from otelkit.collect.state import Run, State
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Tallies
 from rigged import LAUNCHER, MID_TICK, POINTS

@@ -45,7 +45,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
     with closing(open_store(tmp_path / "orders.db")) as store:
         engine, sources, registry = Engine(sla, store), Sources(), CollectorRegistry()
         orders = Orders(engine, store)
-        registry.register(Exposition(engine, orders, sources, dict, lambda: NOW))
+        registry.register(Exposition(engine, orders, dict, lambda: NOW))
         changeover = Changeover(engine, store, "", Event())
         yield Api(
             engine, orders, changeover, sources, registry, None, lambda: True, clock=lambda: NOW
@@ -197,6 +197,9 @@ def test_the_description_has_every_route_and_answers_are_what_it_says(api: Api) 
             json.dumps({"order": "A-1", "until": until_then, "reason": "x"}).encode(),
         ),
         ("/acks", "/acks", b"{}"),
+        ("/clocks/plan", "/clocks/plan", SLA_FILE.read_bytes()),
+        ("/clocks/apply", "/clocks/apply", b"include: x"),
+        ("/clocks", "/clocks", None),
     ):
         answer = client.get(path) if content is None else client.post(path, content)
         method = "get" if content is None else "post"

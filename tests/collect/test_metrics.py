@@ -21,7 +21,7 @@ from otelkit import names, spec
 from otelkit.collect.batch import Received
 from otelkit.collect.deadletters import Reading
 from otelkit.collect.engine import Engine
-from otelkit.collect.exposition import Exposition
+from otelkit.collect.exposition import Exposition, ProcessExposition
 from otelkit.collect.ledger import DeadLetter
 from otelkit.collect.orders import Orders
 from otelkit.collect.requests import refusals
@@ -86,9 +86,8 @@ def known(tmp_path: Path) -> Iterator[CollectorRegistry]:
         registry = CollectorRegistry()
         orders = Orders(engine, store)
         clock = START + 125
-        registry.register(
-            Exposition(engine, orders, sources, lambda: readings, lambda: clock, refused=refusals())
-        )
+        registry.register(Exposition(engine, orders, lambda: readings, lambda: clock))
+        registry.register(ProcessExposition("shop", sources.all, refusals()))
         yield registry
 
 

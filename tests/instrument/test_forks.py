@@ -61,6 +61,25 @@ os.waitpid(pid, 0)
     assert sent(otlp) == ["of the child", "of the parent"]
 
 
+def test_a_local_telemetry_begins_anew_in_a_child_like_that_of_the_process(
+    child: StartChild, otlp: OtlpEndpoint
+) -> None:
+    code = """
+with otelkit.local(service="part", endpoint=os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]) as part:
+    def step(name):
+        with otelkit.observe(name): pass
+        part.metrics.dropped.labels("spans", "shutdown").inc()
+        return part.metrics.dropped.labels("spans", "shutdown")._value.get()
+    step("of the parent")
+    if (pid := os.fork()) == 0:
+        print(step("of the child"), part.flush(20), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+    assert ran(child, otlp, code) == ["1.0 True"]
+    assert sent(otlp) == ["of the child", "of the parent"]
+
+
 def test_a_fork_while_every_lock_is_held_leaves_the_child_able_to_work(
     child: StartChild, otlp: OtlpEndpoint
 ) -> None:

@@ -19,6 +19,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 import otelkit
 from instrument.conftest import Init
 from instrument.otlp import Attributes, OtlpEndpoint, attributes
+from otelkit.testing import Recording
 from shop.waiting import until
 
 log = logging.getLogger("shop.orders")
@@ -100,7 +101,7 @@ def sent(init: Init, otlp: OtlpEndpoint) -> tuple[Attributes, LogRecord]:
     return found
 
 
-def test_the_record_over_otlp_holds_what_the_line_holds(
+def test_the_record_over_otlp_holds_what_the_line_holds_and_its_body_the_message_alone(
     sent: tuple[Attributes, LogRecord], otlp: OtlpEndpoint
 ) -> None:
     _, record = sent
@@ -128,6 +129,15 @@ def test_the_resource_names_the_service_and_no_instance(
     for resource in (sent[0], otlp.spans[0][0]):
         assert resource["service.name"] == "shop"
         assert "service.instance.id" not in resource
+
+
+def test_ids_keep_their_leading_zeros(telemetry: Recording) -> None:
+    with otelkit.order("A-1") as order, otelkit.observe("step"):
+        log.warning("priced")
+        order.moved_to("priced")
+    trace_id = "0" * 31 + "1"  # for a Tempo's search leaves them out
+    assert telemetry.line("priced").fields["trace_id"] == trace_id
+    assert str(telemetry.move("A-1", "priced").traceparent).split("-")[1] == trace_id
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 
 import otelkit
 from instrument.conftest import Init, Spans
+from otelkit.testing import Recording
 
 FAMILY = "otelkit_operation_duration_seconds"
 
@@ -133,34 +134,28 @@ def test_a_call_is_a_span_around_its_body_and_one_observation_of_its_whole_durat
 
 @pytest.mark.parametrize("kind", CALLS)
 def test_an_error_is_recorded_by_type_and_raised_again_as_it_was(
-    init: Init, spans: Spans, registry: CollectorRegistry, kind: str
+    telemetry: Recording, kind: str
 ) -> None:
-    init()
     error = ValueError("too dear")
     with pytest.raises(ValueError, match="too dear") as caught:
         CALLS[kind](error)
     assert caught.value is error
-    assert counted(registry, kind, "ValueError") == 1
-    assert counted(registry, kind) == 0
-    span = spans()[kind]
-    assert (span.attributes or {})["error.type"] == "ValueError"
-    assert span.status.status_code is StatusCode.ERROR
-    assert [event.name for event in span.events] == ["exception"]
+    assert counted(telemetry.registry, kind, "ValueError") == 1
+    assert counted(telemetry.registry, kind) == 0
+    span = telemetry.span(kind)
+    assert span.attributes["error.type"] == "ValueError"
+    assert (span.failed, span.events) == (True, ("exception",))
 
 
-def test_an_ignored_error_counts_as_success(
-    init: Init, spans: Spans, registry: CollectorRegistry
-) -> None:
-    init()
-
+def test_an_ignored_error_counts_as_success(telemetry: Recording) -> None:
     @otelkit.observe(name="find", ignore=(Missing,))
     def find() -> None:
         raise Missing
 
     with pytest.raises(Missing):
         find()
-    assert counted(registry, "find") == 1
-    assert spans()["find"].status.status_code is StatusCode.UNSET
+    assert counted(telemetry.registry, "find") == 1
+    assert not telemetry.span("find").failed
 
 
 class Unprintable(Exception):  # noqa: N818
@@ -169,12 +164,11 @@ class Unprintable(Exception):  # noqa: N818
 
 
 def test_an_error_that_cannot_be_printed_reaches_the_caller_all_the_same(
-    init: Init, registry: CollectorRegistry
+    telemetry: Recording,
 ) -> None:
-    init()
     with pytest.raises(Unprintable):
         function(Unprintable())
-    assert counted(registry, "function", "Unprintable") == 1
+    assert counted(telemetry.registry, "function", "Unprintable") == 1
 
 
 def test_signature_name_and_kind_are_those_of_the_function() -> None:

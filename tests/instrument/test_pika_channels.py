@@ -187,6 +187,18 @@ def test_a_queue_that_the_broker_names_has_no_span_name_of_its_own(bus: Bus) -> 
     assert attribute(sent, "messaging.destination.anonymous") is True
 
 
+def test_the_destination_of_a_consumer_is_exchange_routing_key_and_queue(bus: Bus) -> None:
+    bus.start()
+    channel = bus.another_channel()
+    channel.queue_bind(QUEUE, "amq.direct", "bolts")
+    channel.basic_publish("amq.direct", "bolts", b"bolt")
+    bus.consume()
+    channel.queue_unbind(QUEUE, "amq.direct", "bolts")
+    (taken,) = bus.consumed
+    assert attribute(taken, "messaging.destination.name") == f"amq.direct:bolts:{QUEUE}"
+    assert taken.name == f"process amq.direct:bolts:{QUEUE}"
+
+
 def test_headers_that_make_no_sense_are_left_alone(bus: Bus) -> None:
     headers = {"x-death": ["?", {}], "traceparent": 1, "otelkit-sent-at": "x", "baggage": None}
     bus.publish(headers=headers)

@@ -7,9 +7,12 @@ import gc
 import os
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
-from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 import otelkit
 from instrument.conftest import Init
@@ -42,6 +45,28 @@ def test_the_default_registry_has_them_once(init: Init) -> None:
     init(registry=REGISTRY)
     text = generate_latest(REGISTRY).decode()
     assert text.count(f"\n{names.PROCESS_CPU.name} ") == 1
+
+
+class Failing(Collector):
+    """A collector of the service's own, before what it asks can be reached."""
+
+    def describe(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("stock", "Parts in stock.")
+
+    def collect(self) -> Iterator[Metric]:
+        raise ConnectionRefusedError
+
+
+def test_a_collector_of_the_service_that_fails_costs_no_other_metric_at_init(
+    init: Init, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = Failing()
+    registry.register(failing)
+    init()
+    registry.unregister(failing)
+    assert value(registry, names.PROCESS_CPU.name) > 0
+    assert value(registry, names.PROCESS_THREADS.name) > 0
+    assert caplog.text == ""
 
 
 @pytest.mark.usefixtures("process")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -283,7 +282,7 @@ def test_a_spool_that_another_process_locks_for_too_long_costs_no_event_and_no_e
         order.moved_to("s0")
         other.execute("ROLLBACK")
         order.moved_to("s1")
-    (lost,) = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+    (lost,) = [r.getMessage() for r in caplog.records if r.name == "otelkit.orders"]
     assert "spool_error (database is locked)" in lost
     assert json.loads(lost[lost.index("{") :])["data"]["status"] == "s0"
     assert waiting(spool) == wanted(1)

@@ -61,6 +61,12 @@ def test_the_same_test_makes_the_same_ids_and_times(telemetry: Recording) -> Non
     assert move.traceparent == f"00-{'0' * 31}1-{'0' * 15}1-01"
 
 
+def test_ids_count_from_1_also_where_otelkits_own_span_is_the_first(telemetry: Recording) -> None:
+    sell("A-1", "desk")
+    assert telemetry.span("price").trace_id == "0" * 31 + "1"
+    assert telemetry.line("priced desk").fields["span_id"] == "0" * 15 + "1"
+
+
 def test_metrics_moves_and_log_lines_are_there_to_read(telemetry: Recording) -> None:
     sell("A-1", "desk")
     count = "otelkit_operation_duration_seconds_count"

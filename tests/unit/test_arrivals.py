@@ -12,9 +12,9 @@ import pytest
 
 from otelkit import events, names, spec
 from otelkit.collect.batch import Received
-from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
+from otelkit.collect.state import State
 from otelkit.collect.store import Store
 from otelkit.collect.stores import open_store
 from otelkit.events import OrderMoved

@@ -9,7 +9,9 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,10 +22,13 @@ from otelkit.collect import changeover as changing
 from otelkit.collect import standing
 from otelkit.collect.batch import Overdue, Received
 from otelkit.collect.changeover import Changeover, Work, in_force
-from otelkit.collect.clock import State, replay
+from otelkit.collect.clock import replay
+from otelkit.collect.clockanswers import Clocks, clocks
+from otelkit.collect.clockmerging import merged
 from otelkit.collect.engine import Engine
 from otelkit.collect.orders import Orders
 from otelkit.collect.policies import terms
+from otelkit.collect.state import State
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Tallies
 from otelkit.errors import ConfigError
@@ -58,6 +63,8 @@ VARIANTS = {
     ),
 }
 STATUSES = ("submitted", "priced", "making", "packed", "shipped", "cancelled", "waiting", "changed")
+FILES = st.sampled_from(sorted(VARIANTS))
+Stories = list[list[tuple[int, str]]]
 STORIES = st.lists(
     st.lists(
         st.tuples(st.integers(0, 400), st.sampled_from(STATUSES)),
@@ -141,30 +148,36 @@ def moved(at: float, status: str, order: str = "A-1", **more: object) -> OrderMo
 
 
 @settings(max_examples=60)
-@given(STORIES, st.integers(0, 500), st.sampled_from(sorted(VARIANTS)))
+@given(STORIES, st.integers(0, 500), FILES, FILES)
 def test_orders_are_then_what_their_events_make_of_them_as_planned(
-    stories: list[list[tuple[int, str]]], now: int, variant: str
+    stories: Stories, now: int, between: str, variant: str
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        check_change(Path(folder) / "orders.db", stories, now, variant)
+        check_change(Path(folder) / "orders.db", stories, now, between, variant)
 
 
 @settings(max_examples=8)
-@given(STORIES, st.integers(0, 500), st.sampled_from(sorted(VARIANTS)))
+@given(STORIES, st.integers(0, 500), FILES, FILES)
 def test_also_where_the_store_is_in_postgresql(
-    postgresql: PostgreSQL, stories: list[list[tuple[int, str]]], now: int, variant: str
+    postgresql: PostgreSQL, stories: Stories, now: int, between: str, variant: str
 ) -> None:
-    check_change(postgresql.database(), stories, now, variant)
+    check_change(postgresql.database(), stories, now, between, variant)
 
 
-def check_change(
-    place: Path | str, stories: list[list[tuple[int, str]]], now: int, variant: str
-) -> None:
+def check_change(place: Path | str, stories: Stories, now: int, between: str, variant: str) -> None:
+    """Half of the events come under one file, half under another that was not applied."""
     more: tuple[dict[str, str], ...] = ({}, {"tier": "vip"}, {"partner": "acme"})
+    told = [
+        moved(at, status, f"A-{number}", **more[number % 3])
+        for number, story in enumerate(stories)
+        for at, status in story
+    ]
     with closing(Collector(place)) as collector:
-        for number, story in enumerate(stories):
-            for at, status in story:
-                collector.feed(moved(at, status, f"A-{number}", **more[number % 3]))
+        collector.feed(*told[::2])
+        collector.engine.tick(START + now / 2)
+        if between != "without an objective":  # which drops clocks with what they counted
+            collector.engine.terms = terms(spec.loads(VARIANTS[between], "between.yaml"))
+        collector.feed(*told[1::2])
         collector.engine.tick(START + now)
         before, old = collector.engine.tallies(), collector.every()
         planned = collector.plan(VARIANTS[variant])
@@ -316,8 +329,9 @@ def test_a_stage_that_an_order_has_left_behind_may_go(collector: Collector) -> N
     assert (done.impact.orders, done.impact.kept) == (1, {})
     state = collector.state("W-7")
     assert (state.stage, state.since) == ("making", START + 9)
+    assert [run.deadline for run in state.runs] == [START + 300, START + 109], "none has ended"
     collector.feed(moved(7, "submitted"))  # late, so that all is worked out again
-    assert collector.state("W-7").stage == "making"
+    assert [run.ended for run in collector.state("W-7").runs] == [None, None]
 
 
 def test_an_objective_that_goes_takes_its_clocks_along_as_a_correction(
@@ -360,6 +374,28 @@ def test_a_collector_killed_amid_it_goes_on_and_events_in_between_are_judged_ane
         assert finished.changeover.work is None
 
 
+def test_one_that_is_killed_before_it_began_goes_on_too_but_not_under_a_third_file(
+    place: Path | str,
+) -> None:
+    with closing(Collector(place)) as first:
+        first.feed(moved(0, "making"))
+        first.apply(VARIANTS["longer"])
+        first.changeover.apply(terms(spec.loads(VARIANTS["shorter"], "new")), VARIANTS["shorter"])
+    with closing(Collector(place)) as again:
+        assert again.changeover.work is not None
+        assert not again.changeover.work.finished
+    with closing(Collector(place, VARIANTS["shorter"])) as in_place:
+        assert in_place.changeover.work is not None, "also with the file in its place"
+        assert not in_place.changeover.work.finished
+    with closing(Collector(place, VARIANTS["on a calendar"])) as third:
+        assert third.changeover.work is None
+        assert third.state("A-1").runs[0].deadline == START + 250
+    with closing(Collector(place)) as back:
+        assert back.changeover.work is None, "it was given up, and is not taken up again"
+        back.feed(moved(1, "making", "A-2"))
+        assert back.state("A-2").runs[0].deadline == START + 101, "files count again"
+
+
 def test_a_file_put_in_place_by_hand_wins_over_what_was_applied(
     place: Path | str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -393,6 +429,50 @@ def test_the_file_of_another_system_is_refused_and_a_plan_waits_for_what_is_appl
     collector.changeover.apply(terms(spec.loads(VARIANTS["longer"], "n")), VARIANTS["longer"])
     with pytest.raises(ConfigError, match="is being applied; ask again"):
         collector.changeover.plan(terms(spec.loads(SLA, "sla.yaml")))
+
+
+# --- several shards ------------------------------------------------------------------------
+
+
+def test_shards_say_together_what_one_would_say_of_all_orders(tmp_path: Path) -> None:
+    whole, *halves = (Collector(tmp_path / f"{name}.db") for name in ("whole", "one", "two"))
+    for n in range(6):
+        told = [moved(0, "making", f"A-{n}", tier="vip" if n % 3 == 0 else "standard")]
+        told += [moved(10, "waiting", f"A-{n}")] if n % 3 == 1 else []
+        for collector in (whole, halves[n % 2]):
+            collector.feed(*told)
+    for collector in (whole, *halves):
+        collector.engine.tick(START + 50)
+
+    def said(collector: Collector) -> Clocks:
+        return clocks(collector.changeover)
+
+    for doing in (Collector.plan, Collector.apply):
+        for variant in ("shorter", "without a tier"):
+            for collector in (whole, *halves):
+                doing(collector, VARIANTS[variant])
+            both = merged([said(collector) for collector in halves])
+            assert _sorted(both) == _sorted(said(whole))
+    halves[0].close()
+    halves[0] = Collector(tmp_path / "one.db")
+    together = merged([said(collector) for collector in halves])
+    assert together.changeover is not None
+    assert together.changeover.finished, "what was applied stays so after a restart"
+    halves[1].plan(SLA)
+    assert merged([said(collector) for collector in halves]).changeover is None, "and no plan does"
+    for collector in (whole, *halves):
+        collector.close()
+
+
+def _sorted(told: Clocks) -> Any:
+    """As JSON, in an order that does not depend on which order was looked at first."""
+
+    def ordered(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: ordered(own) for key, own in value.items()}
+        return sorted(map(ordered, value), key=str) if isinstance(value, list) else value
+
+    return ordered(msgspec.to_builtins(told))
 
 
 # --- fingerprints --------------------------------------------------------------------------

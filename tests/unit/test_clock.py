@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from otelkit import spec
-from otelkit.collect.clock import Policy, Run, State, replay
+from otelkit.collect.clock import Policy, replay
 from otelkit.collect.decode import Event
 from otelkit.collect.policies import terms
+from otelkit.collect.state import Run, State
 
 SLA = (Path(__file__).parent / "data" / "clocks.yaml").read_text()
 START = 1_800_000_000.0

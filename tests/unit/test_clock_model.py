@@ -12,12 +12,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from otelkit import events, names, spec
+from otelkit.collect import tallylog
 from otelkit.collect.batch import Received
 from otelkit.collect.engine import Engine
 from otelkit.collect.stores import open_store
@@ -153,6 +155,8 @@ class Clocks(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
+        self.summing_often = patch.object(tallylog, "LEAST_BYTES", 200)
+        self.summing_often.start()
         self.store = open_store(Path(self.folder.name) / "orders.db")
         self.engine = Engine(SLA, self.store)
         self.told: dict[str, dict[int, str]] = {}
@@ -188,6 +192,13 @@ class Clocks(RuleBasedStateMachine):
         self.engine.tick(START + self.now)
         for order in self.told:
             self.judge(order)
+
+    @rule()
+    def start_again(self) -> None:
+        """What a collector knows when it starts is what it knew when it ended."""
+        self.store.close()
+        self.store = open_store(Path(self.folder.name) / "orders.db")
+        self.engine = Engine(SLA, self.store)
 
     def judge(self, order: str) -> None:
         """What has to be counted of an order by now, and what was counted wrongly."""
@@ -251,6 +262,7 @@ class Clocks(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.store.close()
+        self.summing_often.stop()
         self.folder.cleanup()
 
 

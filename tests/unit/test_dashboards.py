@@ -125,6 +125,16 @@ def test_a_click_on_a_trace_shows_it_on_the_same_dashboard(made: dict[str, Dashb
     assert [target["query"] for target in trace["targets"]] == ["$trace_id"]
 
 
+def test_a_search_for_traces_says_how_many_it_wants_and_looks_back_no_further_than_tempo_does(
+    made: dict[str, Dashboard],
+) -> None:
+    board = next(b for name, b in made.items() if names.DASHBOARD_JOURNEY in name)
+    (search,) = [p for p in board["panels"] if p["type"] == "table"]
+    (target,) = search["targets"]
+    assert (target["limit"], target["spss"]) > (20, 3), "what Tempo gives unless it is asked"
+    assert board["time"] == {"from": "now-7d", "to": "now"}, "168 hours are the most it searches"
+
+
 def test_a_system_without_orders_has_no_dashboards_about_them() -> None:
     text = "version: 1\nsystem: s\nservices: {api: {}}\nobjectives:\n"
     text += "  - {name: a, service: api, availability: 99%}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,16 +13,18 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
 
 from otelkit import events, names, spec
 from otelkit.collect import engine
 from otelkit.collect import standing as gauges
 from otelkit.collect.acks import MOST
 from otelkit.collect.batch import Batch, Overdue, Received
-from otelkit.collect.clock import State
 from otelkit.collect.engine import Engine
+from otelkit.collect.exposition import Exposition
 from otelkit.collect.orders import LateOrder, Orders
 from otelkit.collect.policies import terms
+from otelkit.collect.state import State
 from otelkit.collect.stores import open_store
 from otelkit.collect.tallies import Key, Tallies
 from otelkit.errors import StoreError
@@ -459,6 +462,17 @@ def test_counts_that_went_wrong_are_found_and_mended_while_orders_go_on(
     while collector.engine.drift is None:
         collector.engine.reconcile()
     assert collector.engine.drift == 0
+
+
+def test_a_scrape_waits_for_no_transaction(collector: Collector) -> None:
+    collector.feed(moved(0, "submitted"), moved(10, "making"))
+    collector.engine.tick(START + 150)
+    registry = CollectorRegistry()
+    exposition = Exposition(collector.engine, collector.orders, dict, lambda: LATEST)
+    registry.register(exposition)
+    before = generate_latest(registry)
+    with ThreadPoolExecutor() as scraping, collector.engine.lock, collector.store.transaction():
+        assert scraping.submit(generate_latest, registry).result(timeout=30) == before
 
 
 # --- a clock that goes back ----------------------------------------------------------------

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from otelkit import events, names, spec
 from otelkit.collect.batch import Received
-from otelkit.collect.clock import Run
 from otelkit.collect.decode import FUTURE_SECONDS
 from otelkit.collect.engine import Engine
 from otelkit.collect.learned import DURATIONS, HALF_LIFE, bucket, quantile
 from otelkit.collect.orders import Orders
+from otelkit.collect.state import Run
 from otelkit.collect.stores import open_store
 from otelkit.events import OrderMoved
 from otelkit.generate.alerts import alerts
@@ -189,6 +189,19 @@ def test_what_was_long_ago_fades_and_a_small_change_is_none(collector: Collector
     collector.feed(*finished([600.0] * 100, START + HALF_LIFE))
     collector.engine.learn(START + HALF_LIFE + 3600)
     assert len(collector.store.percentiles()) == 2
+
+
+def test_a_clock_that_is_set_back_learns_on(collector: Collector) -> None:
+    collector.feed(*finished([60.0] * 100))
+    collector.engine.learn(LATER)
+    collector.feed(*finished([600.0] * 300, START + 10))
+    collector.engine.learn(START)
+    collector.feed(moved(START + FUTURE_SECONDS, "making", "A-1"))
+    collector.feed(moved(LATER + FUTURE_SECONDS, "making", "A-2"))
+    for order, usual in (("A-1", 600), ("A-2", 60)):
+        run = collector.made(order)
+        assert run.at_risk is not None
+        assert usual / 1.2 <= run.at_risk - run.started <= usual * 1.2
 
 
 # --- the file ------------------------------------------------------------------------------

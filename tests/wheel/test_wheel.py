@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -29,6 +30,19 @@ def test_it_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert tops == {"otelkit", f"otelkit-{wheel.name.split('-')[1]}.dist-info"}
     assert {"otelkit/py.typed", "otelkit/cli/starter.yaml"} <= names
     assert any(name.startswith("otelkit/generate/templates/") for name in names)
+
+
+def test_it_asks_for_stable_opentelemetry_in_ranges_and_for_no_instrumentation(
+    wheel: Path,
+) -> None:
+    with zipfile.ZipFile(wheel) as opened:
+        (name,) = (n for n in opened.namelist() if n.endswith(".dist-info/METADATA"))
+        said = opened.read(name).decode()
+    asked = re.findall(r"^Requires-Dist: (\S+?)([<>=~!].*)$", said, re.MULTILINE)
+    telemetry = {package: versions for package, versions in asked if "opentelemetry" in package}
+    assert set(telemetry) == {"opentelemetry-sdk", "opentelemetry-exporter-otlp"}
+    for versions in telemetry.values():
+        assert re.fullmatch(r"<2,>=1\.\d+", versions), "what pins others forces old ones on them"
 
 
 def test_a_service_needs_no_extra(bare: Path) -> None:

@@ -1,0 +1,54 @@
+"""The lists of all shards as one, page by page."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from otelkit.collect import answers, requests
+from otelkit.collect.merging import cursor, merged
+
+SHARDS = range(3)
+Alarms = list[tuple[float, int]]
+LISTED = answers.Listed("", "", "", "", "", "", None, "", 0.0, None, "")
+
+
+def page(alarms: Alarms, after: str | None, limit: int) -> answers.Orders:
+    """As a shard answers: at most ``limit``, and where the list goes on if there may be more."""
+    behind = (float("-inf"), 0) if after is None else requests.cursor(after)
+    found = [alarm for alarm in sorted(alarms) if alarm > behind][:limit]
+    orders = [replace(LISTED, after=answers.cursor(alarm)) for alarm in found]
+    return answers.Orders(orders, None if len(found) < limit else orders[-1].after)
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from((1.0, 2.5, 1e9 / 3)), st.integers(1, 9)), unique=True),
+        min_size=3,
+        max_size=3,
+    ),
+    st.integers(1, 4),
+    st.integers(1, 4),
+)
+def test_pages_of_all_shards_are_the_whole_list_in_order(
+    shards: list[Alarms], limit: int, own_limit: int
+) -> None:
+    """Also where shards answer with shorter pages than they were asked for."""
+    found: list[tuple[float, int, int]] = []
+    after = None
+    while True:
+        asked = cursor(after, SHARDS)
+        pages = {n: page(shards[n], asked[n].get("after"), min(limit, own_limit)) for n in SHARDS}
+        told = merged(pages, limit)
+        assert len(told.orders) <= limit
+        found += [place(one.after) for one in told.orders]
+        after = told.next
+        if after is None:
+            break
+    assert found == sorted((t, n, number) for n in SHARDS for t, number in shards[n])
+
+
+def place(after: str) -> tuple[float, int, int]:
+    instant, shard, number = after.split(",")
+    return float(instant), int(shard), int(number)
