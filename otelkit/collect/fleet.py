@@ -46,6 +46,13 @@ class Held:
     metrics: Collector
     until: float
 
+    def close(self, seconds: float) -> None:
+        """Finish the batch in hand, for which so long is waited, and let the store go."""
+        try:
+            self.shard.stop(seconds)
+        finally:
+            self.shard.store.close()
+
 
 Make = Callable[[Lease, Callable[[], None]], Held]
 """Opens the shard of a lease, and is told what to call where that is lost."""
@@ -197,7 +204,7 @@ class Fleet:
         with self._lock:
             gone, self._gone = self._gone, []
         for held in gone:
-            held.shard.stop(HAND_OVER_SECONDS)
+            held.close(HAND_OVER_SECONDS)
         held_now = sorted(held.lease.shard for held in self._all())
         share = fair_share(self._terms.shards, self._collectors)
         self._hand_over(held_now[share:])
@@ -233,7 +240,7 @@ class Fleet:
         deadline = time.monotonic() + HAND_OVER_SECONDS
         for held in handed:
             try:
-                held.shard.stop(max(deadline - time.monotonic(), 0.0))
+                held.close(max(deadline - time.monotonic(), 0.0))
             finally:
                 self._leases.release([held.lease])
             log.info("shard %s is let go", shard_name(held.lease.shard))

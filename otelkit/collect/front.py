@@ -98,7 +98,8 @@ class Front:
 
     async def of_shard(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The API of a shard that we hold; others ask for it."""
-        _, name, path = scope["path"].removeprefix(scope.get("root_path", "")).split("/", 2)
+        below = scope["path"].removeprefix(scope["root_path"])
+        name, _, path = below.removeprefix("/").partition("/")
         held = self.fleet.held(int(name)) if name.isdecimal() else None
         if held is None or path == "events":  # which might belong to another
             told = answers.Refusal(f"shard {name} is not held here, or takes no events itself")

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -74,7 +74,7 @@ def look_for_cycles_rarely() -> None:
 
 def _alone(sla: Sla, settings: Settings, stopping: threading.Event, stack: ExitStack) -> Starlette:
     """A collector with all orders."""
-    store = open_store(settings.store)
+    store = stack.enter_context(closing(open_store(settings.store)))
     shard = Shard(sla, settings, ALONE, store, Sources(), stopping)
     stack.callback(shard.stop, STOP_SECONDS)
     engine, sources, batch = shard.engine, shard.sources, settings.batch

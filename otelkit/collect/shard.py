@@ -101,12 +101,11 @@ class Shard:
             thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Finish the batch in hand, for which so long is waited, and let the store go."""
+        """Finish the batch in hand, for which so long is waited."""
         self.stopping.set()
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0.0))
-        self.store.close()
 
 
 def _horizon(readers: Sequence[Reader], now: float) -> float | None:

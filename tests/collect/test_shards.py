@@ -201,6 +201,7 @@ def test_any_collector_answers_for_all_shards(fleet: Fleet, tmp_path: Path) -> N
         assert second.request("DELETE", "/orders/A-1").json() == {"orders": 1}
         assert third.get("/orders/W-A-1").status_code == 404, "its name elsewhere is forgotten"
         assert third.get("/orders", params={"state": "late"}).status_code == 400
+        assert {third.get(f"/shards/{name}").status_code for name in ("", "63", "x")} == {421}
         plan(second, third, len(orders))
     ends = tmp_path / "ends.jsonl"
     ends.write_bytes(b"\n".join(moved(order, "shipped", time.time()) for order in orders))
