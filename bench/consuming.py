@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import pika
+from pika.adapters.blocking_connection import BlockingChannel
 
 from otelkit import events as order_events
 from otelkit import names
@@ -22,9 +24,6 @@ from otelkit.collect.sources import Sources
 
 BATCH: Final = Settings().batch
 """Messages that are acknowledged at once; twice as many are under way. The same on both sides."""
-_ROUTING_KEY: Final = "order"
-_PROPERTIES: Final = pika.BasicProperties(content_type=order_events.CONTENT_TYPE, delivery_mode=2)
-"""As services publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +44,24 @@ def publish(url: str, bodies: Sequence[bytes]) -> None:
         )
         channel.queue_bind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
         for body in bodies:
-            channel.basic_publish(names.ORDERS_EXCHANGE, _ROUTING_KEY, body, _PROPERTIES)
+            _publish(channel, body)
         # What a channel has not handed to a quorum queue yet would be lost with it.
         while (
             channel.queue_declare(names.ORDERS_QUEUE, passive=True).method.message_count
             < len(bodies)
         ):  # fmt: skip
             time.sleep(0.05)
+
+
+def _publish(channel: BlockingChannel, body: bytes) -> None:
+    """As services do, but that they wait for a confirm."""
+    event = json.loads(body)
+    properties = pika.BasicProperties(
+        content_type=order_events.CONTENT_TYPE,
+        delivery_mode=pika.DeliveryMode.Persistent,
+        headers={"CC": [order_events.slot_key(order_events.slot_of(event["subject"]))]},
+    )
+    channel.basic_publish(names.ORDERS_EXCHANGE, event["data"]["process"], body, properties)
 
 
 def consume(url: str, events: int) -> Took:
@@ -93,8 +103,8 @@ class Collecting:
     def consume(self, events: int) -> Took:
         """Take so many events off the queue, committed before they are acknowledged."""
         self._left, self._stopping, sources = events, threading.Event(), _Watched()
-        source = OrderSource(self._url, WholeInlet(), self, sources, self._stopping, batch=BATCH)  # type: ignore[arg-type]
-        source.run()
+        engine = cast("Engine", self)
+        OrderSource(self._url, WholeInlet(), engine, sources, self._stopping, batch=BATCH).run()
         processor, wall = (
             now - began for now, began in zip(self._ended, sources.began, strict=True)
         )

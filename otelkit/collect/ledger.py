@@ -8,6 +8,7 @@ from typing import Final
 
 from otelkit.collect.database import Database
 from otelkit.collect.learned import Percentile
+from otelkit.collect.policies import Known
 
 QUARANTINE_KEEPS: Final = 10_000
 APPLIED_KEEPS: Final = 100
@@ -43,16 +44,6 @@ class Acknowledgement:
     until: float
     reason: str
     given: float
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A policy of a process, all that it is made of as JSON, and when it was first in force."""
-
-    fingerprint: str
-    process: str
-    terms: str
-    first: float
 
 
 @dataclass(frozen=True, slots=True)

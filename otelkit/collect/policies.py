@@ -14,12 +14,21 @@ from otelkit import calendars
 from otelkit.calendars import ALWAYS, BusinessTime
 from otelkit.collect.clock import Policy
 from otelkit.collect.learned import Percentiles
-from otelkit.collect.ledger import Known
 from otelkit.model import Allowance, Calendar, Clock, Learned, Process, Sla
 
 _HOLIDAYS: Final = range(2000, 2051)
 """Years whose holidays belong to a calendar's version. Always the same, so that no New Year's Eve
 makes another version of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A policy of a process, all that it is made of as JSON, and when it was first in force."""
+
+    fingerprint: str
+    process: str
+    terms: str
+    first: float
 
 
 @dataclass(frozen=True, slots=True)

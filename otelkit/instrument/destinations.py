@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
@@ -91,11 +92,11 @@ class AmqpDestination:
 
     def close(self) -> None:
         channel, self._channel = self._channel, None
-        if channel is None:
+        if channel is None or not channel.connection.is_open:
             return
         import pika
 
-        with suppress(pika.exceptions.AMQPError, OSError):  # it may be gone already
+        with suppress(pika.exceptions.AMQPError, OSError), _patience(channel):  # it may be gone
             channel.connection.close()
 
     def idle(self) -> None:
@@ -123,6 +124,24 @@ class AmqpDestination:
             channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
             channel.confirm_delivery()
         return self._channel
+
+
+@contextmanager
+def _patience(channel: BlockingChannel) -> Iterator[None]:
+    """Ends the connection, with an AMQPError in the block, whose waits have no end of their own.
+
+    A confirm may never come: a queue without a leader, as after a crash of its broker, forgets what
+    it is sent.
+    """
+    import pika
+
+    connection = channel.connection._impl
+    silence = pika.exceptions.AMQPConnectionError(f"no answer within {_TIMEOUT:.0f} s")
+    timer = connection.ioloop.call_later(_TIMEOUT, partial(connection._terminate_stream, silence))
+    try:
+        yield
+    finally:
+        connection.ioloop.remove_timeout(timer)
 
 
 class HttpDestination:
@@ -207,9 +226,10 @@ def _publish(channel: BlockingChannel, body: bytes) -> None:
         delivery_mode=pika.DeliveryMode.Persistent,
         headers={"CC": [events.slot_key(events.slot_of(event["subject"]))]},
     )
-    channel.basic_publish(
-        names.ORDERS_EXCHANGE, event["data"]["process"], body, properties, mandatory=True
-    )
+    with _patience(channel):
+        channel.basic_publish(
+            names.ORDERS_EXCHANGE, event["data"]["process"], body, properties, mandatory=True
+        )
 
 
 def _declare_queue(channel: BlockingChannel) -> None:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import pika
 import pytest
-from pika.exceptions import AMQPError
 
 from collecting import StartCollector, check_store, moved, of, scrape, source_up
 from otelkit import names
+from otelkit.errors import UnavailableError
+from otelkit.instrument.destinations import AmqpDestination
 from shop.servers import RabbitMQ
 from shop.services import Collector
 from shop.waiting import until
@@ -30,27 +29,22 @@ class Sender(threading.Thread):
         self.orders = 0
         """Those whose events are all confirmed."""
         self.told_to_end = False
-        self._url = url
+        self._destination = AmqpDestination(url)
         self._began = time.time() - 3600
 
     def run(self) -> None:
         while not self.told_to_end:
-            with suppress(AMQPError, OSError):
-                self._work()
-            time.sleep(0.1)
-
-    def _work(self) -> None:
-        with pika.BlockingConnection(pika.URLParameters(self._url)) as connection:
-            channel = connection.channel()
-            channel.confirm_delivery()
-            while not self.told_to_end:
-                for at, status in enumerate(STEPS):
-                    body = moved(f"A-{self.orders}", status, self._began + at)
-                    properties = pika.BasicProperties(delivery_mode=2)
-                    channel.basic_publish(
-                        names.ORDERS_EXCHANGE, "order", body, properties, mandatory=True
-                    )
+            try:
+                self._destination.send(self._events())
+            except UnavailableError:
+                time.sleep(0.1)
+            else:
                 self.orders += 1
+        self._destination.close()
+
+    def _events(self) -> list[bytes]:
+        order_id = f"A-{self.orders}"
+        return [moved(order_id, status, self._began + at) for at, status in enumerate(STEPS)]
 
 
 @pytest.mark.parametrize("end", ["stop", pytest.param("kill", marks=pytest.mark.soak)])
