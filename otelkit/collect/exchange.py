@@ -190,12 +190,13 @@ class Outlet:
         for body in bodies:
             # What is no event is quarantined, wherever it comes.
             queue = queue_of(shard_of(order_id_of(body) or "", self._shards))
-            self._channel.basic_publish("", queue, body, properties, mandatory=True)
+            with broker.bounded(self._channel):
+                self._channel.basic_publish("", queue, body, properties, mandatory=True)
 
     def _close(self) -> None:
         channel, self._channel = self._channel, None
-        if channel is not None:
-            with suppress(AMQPError, OSError):  # it may be gone already
+        if channel is not None and channel.connection.is_open:
+            with suppress(AMQPError, OSError), broker.bounded(channel):  # it may be gone already
                 channel.connection.close()
 
     def close(self) -> None:
