@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import (
     AMQPConnectionError,
     AMQPError,
@@ -47,7 +48,7 @@ def connect(url: str, name: str) -> BlockingChannel:
     parameters.client_properties = {"connection_name": name}
     try:
         return pika.BlockingConnection(parameters).channel()
-    except (AMQPError, OSError) as error:
+    except (AMQPError, AMQPConnectorException, OSError) as error:
         where = f"RabbitMQ at {parameters.host}:{parameters.port}"
         raise UnavailableError(f"{where} {_why_not(error)}; trying again") from error
 
