@@ -83,15 +83,21 @@ class OrderSource:
             channel.basic_qos(prefetch_count=2 * self._batch)
             self._sources.up(NAME)
             self._marker = self._inlet.mark(channel)
+            empty: float | None = None
             looked = 0.0
             for deliveries, drained in self._batches(channel):
                 if deliveries:
                     self._engine.apply(self._ours(deliveries))
                     channel.basic_ack(deliveries[-1][0], multiple=True)
                     self._known_until = self._engine.heard
+                    empty = None
                 now = time.time()
-                if drained and abs(now - looked) > _LOOK_SECONDS and self._is_empty(channel):
-                    self._known_until = looked = now
+                if drained and abs(now - looked) > _LOOK_SECONDS:
+                    before, looked = empty, now
+                    empty = now if self._is_empty(channel) else None
+                    # At once it is not believed: what a quorum queue has given out may follow.
+                    if before is not None and empty is not None:
+                        self._known_until = before
         finally:
             if channel.connection.is_open:
                 channel.connection.close()
