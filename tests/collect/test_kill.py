@@ -19,14 +19,14 @@ from msgspec.structs import replace
 
 from collecting import Scrape, StartCollector, depth, moved, mute, of, publish, scrape
 from otelkit import names, spec
-from otelkit.collect.answers import instant
-from otelkit.collect.batch import APPLIED, DUPLICATE, LATE, Received
-from otelkit.collect.decode import Event
-from otelkit.collect.engine import Engine
-from otelkit.collect.rabbitmq import NAME
-from otelkit.collect.state import Run, State
-from otelkit.collect.stores import open_store
-from otelkit.collect.tallies import Tallies
+from otelkit.collect.api.answers import instant
+from otelkit.collect.clocks.decode import Event
+from otelkit.collect.clocks.state import Run, State
+from otelkit.collect.clocks.tallies import Tallies
+from otelkit.collect.engine.batch import APPLIED, DUPLICATE, LATE, Received
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.sources.rabbitmq import NAME
+from otelkit.collect.storage.stores import open_store
 from rigged import LAUNCHER, MID_TICK, POINTS
 from shop.databases import PostgreSQL
 from shop.servers import RabbitMQ
