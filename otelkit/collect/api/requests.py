@@ -175,9 +175,9 @@ def question(request: Request, engine: Engine) -> Question:
     return {
         "kind": kind,
         "process": one_of("process", asked.get("process"), tuple(engine.policies)),
-        "objective": one_of("objective", asked.get("objective"), engine.objectives),
-        "stage": one_of("stage", asked.get("stage"), engine.stages),
-        "tier": one_of("tier", asked.get("tier"), engine.tiers),
+        "objective": one_of("objective", asked.get("objective"), engine.terms.objectives),
+        "stage": one_of("stage", asked.get("stage"), engine.terms.stages),
+        "tier": one_of("tier", asked.get("tier"), engine.terms.tiers),
         "partner": asked.get("partner"),
         "acknowledged": None if known is None else known == "true",
         "after": cursor(asked.get("after")),

@@ -47,6 +47,23 @@ class Terms:
         return replace(self, policies=own)
 
     @property
+    def objectives(self) -> tuple[str, ...]:
+        """The objectives that are order clocks."""
+        return tuple(clock.name for p in self.policies.values() for clock in p.clocks)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages of all processes."""
+        stages = (stage for p in self.policies.values() for stage in p.process.stages)
+        return tuple(dict.fromkeys(stages))
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The tiers of all processes."""
+        tiers = (tier for p in self.policies.values() for tier in p.process.tiers)
+        return tuple(dict.fromkeys(tiers))
+
+    @property
     def rules(self) -> list[tuple[str, float, int]]:
         """Objectives that learn: of what share, and of how many clocks."""
         return [

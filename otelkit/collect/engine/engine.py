@@ -93,23 +93,6 @@ class Engine:
         return self.terms.policies
 
     @property
-    def objectives(self) -> tuple[str, ...]:
-        """The objectives of the SLA file that are order clocks."""
-        return tuple(clock.name for p in self.policies.values() for clock in p.clocks)
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The stages of all processes of the SLA file."""
-        stages = (stage for p in self.policies.values() for stage in p.process.stages)
-        return tuple(dict.fromkeys(stages))
-
-    @property
-    def tiers(self) -> tuple[str, ...]:
-        """The tiers of all processes of the SLA file."""
-        tiers = (tier for p in self.policies.values() for tier in p.process.tiers)
-        return tuple(dict.fromkeys(tiers))
-
-    @property
     def watermark(self) -> float:
         """The instant up to which deadlines have been looked at, in Unix seconds."""
         return self._watermark
