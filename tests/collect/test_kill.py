@@ -28,7 +28,6 @@ from otelkit.collect.engine.engine import Engine
 from otelkit.collect.sources.rabbitmq import NAME
 from otelkit.collect.storage.stores import open_store
 from rigged import LAUNCHER, MID_TICK, POINTS
-from shop.databases import PostgreSQL
 from shop.servers import RabbitMQ
 from shop.services import SLA_FILE, Collector
 from shop.waiting import until
@@ -100,21 +99,12 @@ def history(start: float, rounds: int) -> list[bytes]:
 # --- kills ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """Where a store can be made, in each of the databases."""
-    if request.param == "sqlite":
-        return tmp_path / "orders.db"
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.database()
-
-
 @pytest.mark.parametrize(
     ("kills", "events"), [(5, 12_000), pytest.param(100, 200_000, marks=pytest.mark.soak)]
 )
 def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
     vhost: str,
-    store: Path | str,
+    place: Path | str,
     tmp_path: Path,
     start_collector: StartCollector,
     kills: int,
@@ -123,7 +113,7 @@ def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
     rounds = events // STEPS
     bodies = history(time.time() - rounds - 3600, rounds)
     settings = {
-        "amqp": vhost, "store": str(store), "batch": str(BATCH), "lateness": f"{LATENESS:.0f}s"
+        "amqp": vhost, "store": str(place), "batch": str(BATCH), "lateness": f"{LATENESS:.0f}s"
     }  # fmt: skip
     leave_backlog(vhost, bodies)
     luck = random.Random(kills)
@@ -145,7 +135,7 @@ def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
     assert_scraped(scraped, expected)
     assert_told(collector, expected)
     collector.stop()
-    found = Kept.read(store)
+    found = Kept.read(place)
     again = found.tallies.pop(REPEATS) - expected.tallies.pop(REPEATS)
     assert 0 <= again <= kills * BATCH, "of each killed collector one batch at most"
     assert found.tallies == expected.tallies

@@ -72,15 +72,6 @@ class Collector:
         self.store.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """Where a store can be made, in each of the databases."""
-    if request.param == "sqlite":
-        return tmp_path / "orders.db"
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.database()
-
-
 @pytest.fixture
 def collector(place: Path | str) -> Iterator[Collector]:
     with closing(Collector(place)) as made:
