@@ -27,11 +27,11 @@ from bench.filling import fill
 from bench.orders import DUE, NOW, SLA, TICK, TICKS, Orders
 from bench.places import Places, files
 from otelkit import spec
-from otelkit.collect.engine import Engine
-from otelkit.collect.exposition import Exposition
-from otelkit.collect.orders import Orders as Answers
+from otelkit.collect.api.exposition import Exposition
+from otelkit.collect.api.orders import Orders as Answers
+from otelkit.collect.engine.engine import Engine
 from otelkit.collect.run import look_for_cycles_rarely
-from otelkit.collect.stores import open_store
+from otelkit.collect.storage.stores import open_store
 from shop.servers import RabbitMQ
 
 SIZES: Final = (10_000, 1_000_000)

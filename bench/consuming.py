@@ -15,12 +15,12 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from otelkit import events as order_events
 from otelkit import names
-from otelkit.collect.batch import QUARANTINED, Received, Taken
-from otelkit.collect.engine import Engine
-from otelkit.collect.exchange import WholeInlet
-from otelkit.collect.rabbitmq import OrderSource
+from otelkit.collect.engine.batch import QUARANTINED, Received, Taken
+from otelkit.collect.engine.engine import Engine
 from otelkit.collect.settings import Settings
-from otelkit.collect.sources import Sources
+from otelkit.collect.sources.conditions import Sources
+from otelkit.collect.sources.exchange import WholeInlet
+from otelkit.collect.sources.rabbitmq import OrderSource
 
 BATCH: Final = Settings().batch
 """Messages that are acknowledged at once; twice as many are under way. The same on both sides."""

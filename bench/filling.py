@@ -13,14 +13,14 @@ from msgspec.structs import replace
 
 from bench.orders import NOW, SLA, Orders
 from otelkit import spec
-from otelkit.collect.clock import Policy, replay
-from otelkit.collect.decode import Event
-from otelkit.collect.engine import Engine
-from otelkit.collect.policies import terms
-from otelkit.collect.standing import Gauges, settle
-from otelkit.collect.state import mark_of
-from otelkit.collect.store import Change, Store
-from otelkit.collect.stores import open_store
+from otelkit.collect.clocks.clock import Policy, replay
+from otelkit.collect.clocks.decode import Event
+from otelkit.collect.clocks.policies import terms
+from otelkit.collect.clocks.standing import Gauges, settle
+from otelkit.collect.clocks.state import mark_of
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.storage.store import Change, Store
+from otelkit.collect.storage.stores import open_store
 
 CHUNK: Final = 500_000
 """Orders of one transaction: each touches most pages of the indexes, so few are better."""

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from otelkit.collect.decode import Event
+from otelkit.collect.clocks.decode import Event
 from otelkit.events import OrderMoved, encode
 
 STAGES: Final = ("submitted", "priced", "approved", "manufacturing", "packed")

@@ -16,9 +16,9 @@ import pika
 from prometheus_client.parser import text_string_to_metric_families
 
 from otelkit import events, names
-from otelkit.collect.standing import standing
-from otelkit.collect.stores import open_store
-from otelkit.collect.tallies import Tallies
+from otelkit.collect.clocks.standing import standing
+from otelkit.collect.clocks.tallies import Tallies
+from otelkit.collect.storage.stores import open_store
 from otelkit.events import OrderMoved
 from shop.servers import RabbitMQ
 from shop.services import Collector

@@ -72,6 +72,15 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]
         yield enter(stack, lambda: PostgreSQL(tmp_path_factory.mktemp("postgresql")))
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where a store can be made, in each of the databases."""
+    if request.param == "sqlite":
+        return tmp_path / "orders.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.database()
+
+
 @pytest.fixture
 def own_postgresql(tmp_path: Path) -> Iterator[PostgreSQL]:
     """A server for a test that stops it."""

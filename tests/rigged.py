@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from otelkit.collect.lease import Lease
+    from otelkit.collect.storage.lease import Lease
 
 LAUNCHER: Final = (sys.executable, str(Path(__file__)))
 BEFORE_COMMIT: Final = "before the commit of a batch"
@@ -97,11 +97,11 @@ class _End:
 def _rig_end(end: _End) -> None:
     from pika.adapters.blocking_connection import BlockingChannel
 
-    from otelkit.collect import engine
-    from otelkit.collect.batch import Batch
-    from otelkit.collect.leases import Leases
-    from otelkit.collect.store import Store
-    from otelkit.collect.ticker import Ticker
+    from otelkit.collect.engine import engine
+    from otelkit.collect.engine.batch import Batch
+    from otelkit.collect.shards.ticker import Ticker
+    from otelkit.collect.storage.leases import Leases
+    from otelkit.collect.storage.store import Store
 
     work = ""
     """What the transaction in hand does; there is one at a time."""

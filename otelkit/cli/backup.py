@@ -27,7 +27,7 @@ def backup(
             "only a store in a file is copied here; run pg_dump --schema=otelkit for PostgreSQL"
         )
     try:
-        from otelkit.collect import backup as collect
+        from otelkit.collect.storage import backup as collect
     except ImportError as error:
         raise MissingExtraError("the collector", "collector") from error
     size = collect.backup(Path(store), target)

@@ -21,26 +21,26 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector as MetricsCollector
 from starlette.applications import Starlette
 
-from otelkit.collect.api import Api
-from otelkit.collect.engine import Engine
-from otelkit.collect.exchange import Outlet, ShardInlet, WholeInlet
-from otelkit.collect.exposition import ALONE, HTTP, ProcessExposition
-from otelkit.collect.inbox import Inbox
-from otelkit.collect.instances import Instances
-from otelkit.collect.lease import Lease, Terms, shard_name
-from otelkit.collect.rabbitmq import NAME, OrderSource
-from otelkit.collect.requests import refusals
+from otelkit.collect.api.api import Api
+from otelkit.collect.api.exposition import ALONE, HTTP, ProcessExposition
+from otelkit.collect.api.requests import refusals
+from otelkit.collect.engine.engine import Engine
 from otelkit.collect.settings import Settings
-from otelkit.collect.shard import Shard
-from otelkit.collect.sources import Sources
-from otelkit.collect.sqlsource import DatabaseSource
-from otelkit.collect.stores import open_shard, open_store
-from otelkit.collect.tables import Database
+from otelkit.collect.shards.instances import Instances
+from otelkit.collect.shards.shard import Shard
+from otelkit.collect.sources.conditions import Sources
+from otelkit.collect.sources.exchange import Outlet, ShardInlet, WholeInlet
+from otelkit.collect.sources.inbox import Inbox
+from otelkit.collect.sources.rabbitmq import NAME, OrderSource
+from otelkit.collect.sources.sqlsource import DatabaseSource
+from otelkit.collect.sources.tables import Database
+from otelkit.collect.storage.lease import Lease, Terms, shard_name
+from otelkit.collect.storage.stores import open_shard, open_store
 from otelkit.errors import ConfigError, MissingExtraError, UnavailableError
 from otelkit.model import Sla
 
 if TYPE_CHECKING:
-    from otelkit.collect.fleet import Held
+    from otelkit.collect.shards.fleet import Held
 
 log = logging.getLogger("otelkit.collect")
 
@@ -117,9 +117,9 @@ def _among_others(
 ) -> Starlette:
     """One of several collectors, each with some shards."""
     try:
-        from otelkit.collect.fleet import Fleet
-        from otelkit.collect.front import Front
-        from otelkit.collect.leases import Leases
+        from otelkit.collect.shards.fleet import Fleet
+        from otelkit.collect.shards.front import Front
+        from otelkit.collect.storage.leases import Leases
     except ImportError as error:
         raise MissingExtraError("a store in PostgreSQL", "postgres") from error
     terms = Terms(settings.shards or 1, settings.lease.total_seconds())
@@ -168,7 +168,7 @@ def _held(
         shard.others.append(Inbox(amqp, terms.shards, sources, stopping))
         shard.watch_dead_letters()
     app = _api(shard, settings, stopping, refusals())
-    from otelkit.collect.fleet import Held
+    from otelkit.collect.shards.fleet import Held
 
     return Held(lease, shard, app, shard.exposition(()), until=0.0)
 

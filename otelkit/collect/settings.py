@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from otelkit.collect import tables
+from otelkit.collect.sources import tables
 from otelkit.errors import ConfigError, SpecError
 from otelkit.events import SLOTS
 from otelkit.spec import quantities as q

@@ -25,7 +25,7 @@ from collecting import (
     source_up,
     value,
 )
-from otelkit.collect.stores import open_store
+from otelkit.collect.storage.stores import open_store
 from otelkit.errors import StoreError
 from shop.servers import RabbitMQ, free_port
 from shop.services import SLA_FILE, Collector

@@ -18,12 +18,12 @@ from sqlalchemy import Connection, create_engine, text
 from collecting import StartCollector, of, scrape, source_up, value
 from otelkit import names, spec
 from otelkit.collect import settings
-from otelkit.collect.engine import Engine
+from otelkit.collect.engine.engine import Engine
 from otelkit.collect.settings import Settings
-from otelkit.collect.sources import Sources
-from otelkit.collect.sqlsource import DatabaseSource, bound
-from otelkit.collect.store import Store
-from otelkit.collect.stores import open_store
+from otelkit.collect.sources.conditions import Sources
+from otelkit.collect.sources.sqlsource import DatabaseSource, bound
+from otelkit.collect.storage.store import Store
+from otelkit.collect.storage.stores import open_store
 from otelkit.errors import ConfigError, OtelkitError, StoreError
 from shop.databases import MariaDB, PostgreSQL
 from shop.services import SLA_FILE

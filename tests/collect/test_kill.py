@@ -13,21 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pika
 import pytest
 from msgspec.structs import replace
 
-from collecting import Scrape, StartCollector, depth, moved, mute, of, publish, scrape, source_up
+from collecting import Scrape, StartCollector, depth, moved, mute, of, publish, scrape
 from otelkit import names, spec
-from otelkit.collect.answers import instant
-from otelkit.collect.batch import APPLIED, DUPLICATE, LATE, Received
-from otelkit.collect.decode import Event
-from otelkit.collect.engine import Engine
-from otelkit.collect.rabbitmq import NAME
-from otelkit.collect.state import Run, State
-from otelkit.collect.stores import open_store
-from otelkit.collect.tallies import Tallies
+from otelkit.collect.api.answers import instant
+from otelkit.collect.clocks.decode import Event
+from otelkit.collect.clocks.state import Run, State
+from otelkit.collect.clocks.tallies import Tallies
+from otelkit.collect.engine.batch import APPLIED, DUPLICATE, LATE, Received
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.sources.rabbitmq import NAME
+from otelkit.collect.storage.stores import open_store
 from rigged import LAUNCHER, MID_TICK, POINTS
-from shop.databases import PostgreSQL
 from shop.servers import RabbitMQ
 from shop.services import SLA_FILE, Collector
 from shop.waiting import until
@@ -99,21 +99,12 @@ def history(start: float, rounds: int) -> list[bytes]:
 # --- kills ---------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """Where a store can be made, in each of the databases."""
-    if request.param == "sqlite":
-        return tmp_path / "orders.db"
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.database()
-
-
 @pytest.mark.parametrize(
     ("kills", "events"), [(5, 12_000), pytest.param(100, 200_000, marks=pytest.mark.soak)]
 )
 def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
     vhost: str,
-    store: Path | str,
+    place: Path | str,
     tmp_path: Path,
     start_collector: StartCollector,
     kills: int,
@@ -122,10 +113,9 @@ def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
     rounds = events // STEPS
     bodies = history(time.time() - rounds - 3600, rounds)
     settings = {
-        "amqp": vhost, "store": str(store), "batch": str(BATCH), "lateness": f"{LATENESS:.0f}s"
+        "amqp": vhost, "store": str(place), "batch": str(BATCH), "lateness": f"{LATENESS:.0f}s"
     }  # fmt: skip
-    collector = start_collector(settings)
-    leave_backlog(vhost, collector, bodies)
+    leave_backlog(vhost, bodies)
     luck = random.Random(kills)
     points = [*POINTS] * (kills // len(POINTS))
     luck.shuffle(points)
@@ -136,19 +126,16 @@ def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
     assert hits == Counter(points)
     assert depth(vhost, names.ORDERS_QUEUE) > 0, "even the last was killed amid its work"
 
-    collector.process.kill()
-    collector.start()
-    try:
-        assert until(lambda: overdue(collector) == 2 * rounds, 60 + events / 1000), "all is judged"
-        assert depth(vhost, names.ORDERS_QUEUE) == 0
-        scraped = scrape(collector.url)
-        assert_clocks(scraped, rounds)
-        expected = replayed(bodies, tmp_path)
-        assert_scraped(scraped, expected)
-        assert_told(collector, expected)
-    finally:
-        collector.stop()
-    found = Kept.read(store)
+    collector = start_collector(settings)
+    assert until(lambda: overdue(collector) == 2 * rounds, 60 + events / 1000), "all is judged"
+    assert depth(vhost, names.ORDERS_QUEUE) == 0
+    scraped = scrape(collector.url)
+    assert_clocks(scraped, rounds)
+    expected = replayed(bodies, tmp_path)
+    assert_scraped(scraped, expected)
+    assert_told(collector, expected)
+    collector.stop()
+    found = Kept.read(place)
     again = found.tallies.pop(REPEATS) - expected.tallies.pop(REPEATS)
     assert 0 <= again <= kills * BATCH, "of each killed collector one batch at most"
     assert found.tallies == expected.tallies
@@ -160,11 +147,10 @@ def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
 def test_silence_amid_a_backlog_makes_no_order_late(
     rabbitmq: RabbitMQ, vhost: str, start_collector: StartCollector, silence: str
 ) -> None:
+    rounds = 2500
+    bodies = history(time.time() - rounds - 3600, rounds)
+    leave_backlog(vhost, bodies)
     collector = start_collector({"amqp": vhost, "batch": "200", "lateness": f"{LATENESS:.0f}s"})
-    rounds = 900
-    bodies = history(time.time() - 3600, rounds)
-    leave_backlog(vhost, collector, bodies)
-    collector.start()
     assert until(lambda: applied(collector) >= 2_000, 30, interval=0.01)
     with frozen(rabbitmq) if silence == "broker" else mute(rabbitmq, vhost, names.ORDERS_QUEUE):
         began = applied(collector)
@@ -186,10 +172,13 @@ def frozen(rabbitmq: RabbitMQ) -> Iterator[None]:
         os.kill(rabbitmq.process.pid, signal.SIGCONT)
 
 
-def leave_backlog(url: str, collector: Collector, bodies: Sequence[bytes]) -> None:
-    """Ends the collector, which has declared the queue, and fills that."""
-    assert until(lambda: source_up(collector.url, NAME), 20)
-    collector.process.kill()
+def leave_backlog(url: str, bodies: Sequence[bytes]) -> None:
+    """Fills the queue before there ever was a collector, which might have judged by its lull."""
+    with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
+        channel = connection.channel()
+        channel.queue_declare(
+            names.ORDERS_QUEUE, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS
+        )
     publish(url, bodies)
     assert until(lambda: depth(url, names.ORDERS_QUEUE) == len(bodies), 30)
 

@@ -10,10 +10,10 @@ from contextlib import ExitStack, closing
 import pytest
 
 from otelkit.collect import settings
-from otelkit.collect.lease import Lease, Terms, fair_share
-from otelkit.collect.leases import Leases
 from otelkit.collect.settings import Settings
-from otelkit.collect.stores import open_shard, open_store
+from otelkit.collect.storage.lease import Lease, Terms, fair_share
+from otelkit.collect.storage.leases import Leases
+from otelkit.collect.storage.stores import open_shard, open_store
 from otelkit.errors import ConfigError, StoreError
 from shop.databases import PostgreSQL
 from shop.waiting import until

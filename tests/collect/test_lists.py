@@ -21,15 +21,15 @@ from starlette.routing import Route
 
 from collecting import StartCollector, batch, moved, of, otelkit, scrape
 from otelkit import names, spec
-from otelkit.collect import openapi
-from otelkit.collect.api import Api
-from otelkit.collect.batch import Received
-from otelkit.collect.changeover import Changeover
-from otelkit.collect.engine import Engine
-from otelkit.collect.exposition import Exposition
-from otelkit.collect.orders import Orders
-from otelkit.collect.sources import Sources
-from otelkit.collect.stores import open_store
+from otelkit.collect.api import openapi
+from otelkit.collect.api.api import Api
+from otelkit.collect.api.exposition import Exposition
+from otelkit.collect.api.orders import Orders
+from otelkit.collect.engine.batch import Received
+from otelkit.collect.engine.changeover import Changeover
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.sources.conditions import Sources
+from otelkit.collect.storage.stores import open_store
 from shop.services import SLA_FILE, Collector
 from shop.waiting import until
 

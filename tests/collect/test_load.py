@@ -18,8 +18,8 @@ from pyarrow import parquet
 
 from collecting import OTELKIT, moved, otelkit
 from otelkit.cli import records
-from otelkit.collect import sqlsource
-from otelkit.collect.tables import Database
+from otelkit.collect.sources import sqlsource
+from otelkit.collect.sources.tables import Database
 from otelkit.errors import MissingExtraError
 from otelkit.rows import Columns, Table
 from shop.services import Collector

@@ -18,15 +18,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collecting import StartCollector, batch, moved, scrape
 from otelkit import names, spec
-from otelkit.collect.batch import Received
-from otelkit.collect.deadletters import Reading
-from otelkit.collect.engine import Engine
-from otelkit.collect.exposition import Exposition, ProcessExposition
-from otelkit.collect.ledger import DeadLetter
-from otelkit.collect.orders import Orders
-from otelkit.collect.requests import refusals
-from otelkit.collect.sources import Sources
-from otelkit.collect.stores import open_store
+from otelkit.collect.api.exposition import Exposition, ProcessExposition
+from otelkit.collect.api.orders import Orders
+from otelkit.collect.api.requests import refusals
+from otelkit.collect.engine.batch import Received
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.sources.conditions import Sources
+from otelkit.collect.sources.deadletters import Reading
+from otelkit.collect.storage.ledger import DeadLetter
+from otelkit.collect.storage.stores import open_store
 from shop.servers import RabbitMQ, find_program
 from shop.services import Collector
 from shop.waiting import until

@@ -20,7 +20,7 @@ import pytest
 from collecting import batch, moved, of, otelkit, scrape, source_up
 from conftest import enter
 from otelkit import events, names
-from otelkit.collect.lease import shard_name
+from otelkit.collect.storage.lease import shard_name
 from rigged import LAUNCHER, MID_HAND_OVER
 from shop.databases import PostgreSQL
 from shop.servers import HOST, Prometheus, RabbitMQ

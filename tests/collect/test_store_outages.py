@@ -13,7 +13,7 @@ import httpx
 
 from collecting import StartCollector, check_store, moved, of, otelkit, publish, scrape, source_up
 from otelkit import names
-from otelkit.collect.stores import open_store
+from otelkit.collect.storage.stores import open_store
 from shop.databases import PostgreSQL
 from shop.services import Collector
 from shop.waiting import until

@@ -19,7 +19,7 @@ import pytest
 import otelkit
 from instrument.conftest import Init, Spans
 from instrument.test_spool import spooled, unheard
-from otelkit.collect.decode import decode
+from otelkit.collect.clocks.decode import decode
 from otelkit.events import json_schema
 from otelkit.testing import Recording
 

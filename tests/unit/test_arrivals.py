@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from otelkit import events, names, spec
-from otelkit.collect.batch import Received
-from otelkit.collect.engine import Engine
-from otelkit.collect.orders import Orders
-from otelkit.collect.state import State
-from otelkit.collect.store import Store
-from otelkit.collect.stores import open_store
+from otelkit.collect.api.orders import Orders
+from otelkit.collect.clocks.state import State
+from otelkit.collect.engine.batch import Received
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.storage.store import Store
+from otelkit.collect.storage.stores import open_store
 from otelkit.events import OrderMoved
 
 ROOT = Path(__file__).parents[2]

@@ -18,19 +18,19 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from otelkit import events, names, spec
-from otelkit.collect import changeover as changing
-from otelkit.collect import standing
-from otelkit.collect.batch import Overdue, Received
-from otelkit.collect.changeover import Changeover, Work, in_force
-from otelkit.collect.clock import replay
-from otelkit.collect.clockanswers import Clocks, clocks
-from otelkit.collect.clockmerging import merged
-from otelkit.collect.engine import Engine
-from otelkit.collect.orders import Orders
-from otelkit.collect.policies import terms
-from otelkit.collect.state import State
-from otelkit.collect.stores import open_store
-from otelkit.collect.tallies import Tallies
+from otelkit.collect.api.clockanswers import Clocks, clocks
+from otelkit.collect.api.orders import Orders
+from otelkit.collect.clocks import standing
+from otelkit.collect.clocks.clock import replay
+from otelkit.collect.clocks.policies import terms
+from otelkit.collect.clocks.state import State
+from otelkit.collect.clocks.tallies import Tallies
+from otelkit.collect.engine import changeover as changing
+from otelkit.collect.engine.batch import Overdue, Received
+from otelkit.collect.engine.changeover import Changeover, Work, in_force
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.shards.clockmerging import merged
+from otelkit.collect.storage.stores import open_store
 from otelkit.errors import ConfigError
 from otelkit.events import OrderMoved
 from shop.databases import PostgreSQL
@@ -115,15 +115,6 @@ class Collector:
 
     def close(self) -> None:
         self.store.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """Where a store can be made, in each of the databases."""
-    if request.param == "sqlite":
-        return tmp_path / "orders.db"
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.database()
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from otelkit import events, names, spec
-from otelkit.collect import tallylog
-from otelkit.collect.batch import Received
-from otelkit.collect.engine import Engine
-from otelkit.collect.stores import open_store
+from otelkit.collect.engine.batch import Received
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.storage import tallylog
+from otelkit.collect.storage.stores import open_store
 from otelkit.events import OrderMoved
 
 SLA = spec.load(Path(__file__).parent / "data" / "clocks.yaml")

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 
 from otelkit import events, names, spec
-from otelkit.collect import engine
-from otelkit.collect import standing as gauges
-from otelkit.collect.acks import MOST
-from otelkit.collect.batch import Batch, Overdue, Received
-from otelkit.collect.engine import Engine
-from otelkit.collect.exposition import Exposition
-from otelkit.collect.orders import LateOrder, Orders
-from otelkit.collect.policies import terms
-from otelkit.collect.state import State
-from otelkit.collect.stores import open_store
-from otelkit.collect.tallies import Key, Tallies
+from otelkit.collect.api.acks import MOST
+from otelkit.collect.api.exposition import Exposition
+from otelkit.collect.api.orders import LateOrder, Orders
+from otelkit.collect.clocks import standing as gauges
+from otelkit.collect.clocks.policies import terms
+from otelkit.collect.clocks.state import State
+from otelkit.collect.clocks.tallies import Key, Tallies
+from otelkit.collect.engine import engine
+from otelkit.collect.engine.batch import Batch, Overdue, Received
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.storage.stores import open_store
 from otelkit.errors import StoreError
 from otelkit.events import OrderMoved
 from shop.databases import PostgreSQL
@@ -70,15 +70,6 @@ class Collector:
 
     def close(self) -> None:
         self.store.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """Where a store can be made, in each of the databases."""
-    if request.param == "sqlite":
-        return tmp_path / "orders.db"
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.database()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from otelkit.collect.decode import decode
+from otelkit.collect.clocks.decode import decode
 from otelkit.errors import EventError
 from otelkit.events import MAX_ALIASES, MAX_BYTES, MAX_ID_LENGTH, ORDER_MOVED, json_schema
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ ROWS = (
     {"testing", "cli"},
 )
 ROW = {part: row for row, parts in enumerate(ROWS) for part in parts}
+# The same within the collector; a part may import itself, too.
+COLLECT = ("clocks", "storage", "engine", "sources", "settings", "api", "shards", "run")
 # A service installs otelkit alone: no YAML, no model, no arithmetic of objectives.
 INSTRUMENT_MAY_IMPORT = {"errors", "names", "events"}
 
@@ -67,3 +70,15 @@ def test_imports_point_down_and_siblings_import_no_sibling(path: Path) -> None:
 
 def test_the_package_itself_imports_only_what_a_service_uses() -> None:
     assert imported_parts(PACKAGE / "__init__.py") <= {"instrument", "events", "errors"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "collect").rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_the_collectors_parts_import_down(path: Path) -> None:
+    collect = PACKAGE / "collect"
+    if path == collect / "__init__.py":
+        return
+    part = path.relative_to(collect).with_suffix("").parts[0]
+    imported = set(re.findall(r"from otelkit\.collect\.(\w+)", path.read_text()))
+    assert imported <= set(COLLECT[: COLLECT.index(part) + 1]), part

@@ -14,17 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otelkit import events, names, spec
-from otelkit.collect.batch import Received
-from otelkit.collect.decode import FUTURE_SECONDS
-from otelkit.collect.engine import Engine
-from otelkit.collect.learned import DURATIONS, HALF_LIFE, bucket, quantile
-from otelkit.collect.orders import Orders
-from otelkit.collect.state import Run
-from otelkit.collect.stores import open_store
+from otelkit.collect.api.orders import Orders
+from otelkit.collect.clocks.decode import FUTURE_SECONDS
+from otelkit.collect.clocks.learned import DURATIONS, HALF_LIFE, bucket, quantile
+from otelkit.collect.clocks.state import Run
+from otelkit.collect.engine.batch import Received
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.storage.stores import open_store
 from otelkit.events import OrderMoved
 from otelkit.generate.alerts import alerts
 from otelkit.model import Learned
-from shop.databases import PostgreSQL
 
 CLOCKS = (Path(__file__).parent / "data" / "clocks.yaml").read_text()
 RULE = "at_risk: {slower_than: 90%, samples: 20, until_then: 25%}"
@@ -55,14 +54,6 @@ class Collector:
 
     def close(self) -> None:
         self.store.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    if request.param == "sqlite":
-        return tmp_path / "orders.db"
-    server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.database()
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from otelkit.collect import answers, requests
-from otelkit.collect.merging import cursor, merged
+from otelkit.collect.api import answers, requests
+from otelkit.collect.shards.merging import cursor, merged
 
 SHARDS = range(3)
 Alarms = list[tuple[float, int]]

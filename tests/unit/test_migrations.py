@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from otelkit import names, spec
-from otelkit.collect import standing
-from otelkit.collect.engine import Engine
-from otelkit.collect.orders import Orders
-from otelkit.collect.stores import open_store
-from otelkit.collect.tallies import Tallies
+from otelkit.collect.api.orders import Orders
+from otelkit.collect.clocks import standing
+from otelkit.collect.clocks.tallies import Tallies
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.storage.stores import open_store
 from otelkit.errors import StoreError
 
 DATA = Path(__file__).parent / "data"

@@ -1,0 +1,1 @@
+"""What is read of orders: answers over HTTP, and the metrics."""

@@ -1,0 +1,1 @@
+"""What events make of orders: states, clocks, policies, counts. Pure; time comes with events."""

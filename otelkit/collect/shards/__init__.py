@@ -1,0 +1,1 @@
+"""A collector's share of the orders: one shard with all of them, or some of many."""

@@ -1,0 +1,1 @@
+"""Where events and dead letters come from: RabbitMQ, tables of others."""

@@ -1,0 +1,205 @@
+"""How order events reach their collector through RabbitMQ: one queue, or one for each shard.
+
+All events of an order have to come to one shard, for ever. So the order's id gives its *slot*, and
+the slot its shard, by arithmetic; senders tell the slot as a second routing key (``CC``), by which
+a direct exchange finds the queue. A consistent-hash exchange would not do: it deals its queues out
+anew, in another order, when the broker starts again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
+from uuid import uuid4
+
+import msgspec
+import pika
+from pika.exceptions import AMQPError
+
+from otelkit import events, names
+from otelkit.collect.sources import broker
+from otelkit.collect.storage.lease import shard_name
+from otelkit.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pika.adapters.blocking_connection import BlockingChannel
+
+_ATTEMPTS: Final = 2
+"""Of sending: a connection that rested may have been cut meanwhile."""
+_MARKER: Final = "otelkit.marker"
+
+
+class Inlet(Protocol):
+    """The queue that a collector or a shard reads."""
+
+    queue: str
+    waiting: tuple[str, ...]
+    """The queues in which events may wait for it."""
+
+    def declare(self, channel: BlockingChannel) -> None:
+        """Make what services publish to, so that the order of starting does not matter."""
+
+    def is_ours(self, body: bytes) -> bool:
+        """Whether an event in the queue belongs there."""
+
+    def mark(self, channel: BlockingChannel) -> str:
+        """Put a marker into the queue: who gets it has had all that came before, also what another
+        reader had in hand. Empty where there is no other reader."""
+
+
+class WholeInlet:
+    """All order events."""
+
+    queue = names.ORDERS_QUEUE
+    waiting: tuple[str, ...] = (names.ORDERS_QUEUE,)
+
+    def declare(self, channel: BlockingChannel) -> None:
+        channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
+        _declare_queue(channel, self.queue)
+        channel.queue_bind(self.queue, names.ORDERS_EXCHANGE, "#")
+
+    def is_ours(self, _body: bytes) -> bool:
+        return True
+
+    def mark(self, _channel: BlockingChannel) -> str:
+        return ""
+
+
+class ShardInlet:
+    """The order events of one of so many shards."""
+
+    def __init__(self, shard: int, shards: int) -> None:
+        self.queue = queue_of(shard)
+        self.waiting: tuple[str, ...] = (names.ORDERS_QUEUE, self.queue)
+        self._shard = shard
+        self._shards = shards
+
+    def declare(self, channel: BlockingChannel) -> None:
+        declare_exchanges(channel)
+        declare_shard(channel, self._shard, self._shards)
+
+    def is_ours(self, body: bytes) -> bool:
+        order_id = order_id_of(body)
+        return order_id is None or shard_of(order_id, self._shards) == self._shard
+
+    def mark(self, channel: BlockingChannel) -> str:
+        marker = uuid4().hex
+        properties = pika.BasicProperties(type=_MARKER, message_id=marker)
+        publishing = channel.connection.channel()
+        publishing.confirm_delivery()
+        publishing.basic_publish("", self.queue, b"", properties, mandatory=True)
+        publishing.close()
+        return marker
+
+
+def is_marker(properties: pika.BasicProperties) -> bool:
+    """Whether a message is one that :meth:`Inlet.mark` has put there."""
+    return bool(properties.type == _MARKER)
+
+
+def shard_of(order_id: str, shards: int) -> int:
+    """Where all events of an order go."""
+    return events.slot_of(order_id) % shards
+
+
+def queue_of(shard: int) -> str:
+    """The queue of a shard."""
+    return f"{names.ORDERS_QUEUE}.{shard_name(shard)}"
+
+
+def declare_exchanges(channel: BlockingChannel) -> None:
+    """What tells no slot, or one whose queue is not there yet, goes to the queue without shards."""
+    _declare_queue(channel, names.ORDERS_QUEUE)
+    channel.exchange_declare(names.UNSORTED_EXCHANGE, "fanout", durable=True)
+    channel.queue_bind(names.ORDERS_QUEUE, names.UNSORTED_EXCHANGE)
+    channel.exchange_declare(
+        names.SHARDS_EXCHANGE,
+        "direct",
+        durable=True,
+        arguments={"alternate-exchange": names.UNSORTED_EXCHANGE},
+    )
+    channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
+    channel.exchange_bind(names.SHARDS_EXCHANGE, names.ORDERS_EXCHANGE, "#")
+
+
+def declare_shard(channel: BlockingChannel, shard: int, shards: int) -> None:
+    """Its queue, and the slots that lead there."""
+    _declare_queue(channel, queue_of(shard))
+    for slot in range(shard, events.SLOTS, shards):
+        channel.queue_bind(queue_of(shard), names.SHARDS_EXCHANGE, events.slot_key(slot))
+
+
+def _declare_queue(channel: BlockingChannel, queue: str) -> None:
+    channel.queue_declare(queue, durable=True, arguments=names.ORDERS_QUEUE_ARGUMENTS)
+
+
+class _Subject(msgspec.Struct):
+    subject: str
+
+
+_subject: Final = msgspec.json.Decoder(_Subject)
+
+
+def order_id_of(body: bytes) -> str | None:
+    """The order that an event tells of; None for what is no event."""
+    try:
+        return _subject.decode(body).subject
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+
+
+class Outlet:
+    """Hands events to the shards that they belong to. Safe for threads; a connection of its own."""
+
+    def __init__(self, url: str, shards: int) -> None:
+        self._url = url
+        self._shards = shards
+        self._lock = threading.Lock()
+        self._channel: BlockingChannel | None = None
+
+    def send(self, bodies: Sequence[bytes], source: str) -> None:
+        """Return once the broker has all for good, else raise :class:`UnavailableError`.
+
+        What is sent once more counts as a duplicate, so a part of them does no harm.
+        """
+        with self._lock:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    self._send(bodies, source)
+                except (AMQPError, OSError) as error:
+                    self._close()
+                    if attempt == _ATTEMPTS - 1:
+                        raise UnavailableError(broker.sentence(error)) from error
+                else:
+                    return
+
+    def _send(self, bodies: Sequence[bytes], source: str) -> None:
+        if self._channel is None:
+            self._channel = broker.connect(self._url, "otelkit collector: events for shards")
+            declare_exchanges(self._channel)
+            for shard in range(self._shards):
+                declare_shard(self._channel, shard, self._shards)
+            self._channel.confirm_delivery()
+        properties = pika.BasicProperties(
+            content_type=events.CONTENT_TYPE,
+            delivery_mode=pika.DeliveryMode.Persistent,
+            headers={names.HEADER_SOURCE: source},
+        )
+        for body in bodies:
+            # What is no event is quarantined, wherever it comes.
+            queue = queue_of(shard_of(order_id_of(body) or "", self._shards))
+            with broker.bounded(self._channel):
+                self._channel.basic_publish("", queue, body, properties, mandatory=True)
+
+    def _close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None and channel.connection.is_open:
+            with suppress(AMQPError, OSError), broker.bounded(channel):  # it may be gone already
+                channel.connection.close()
+
+    def close(self) -> None:
+        """Let the connection go."""
+        with self._lock:
+            self._close()
