@@ -316,8 +316,9 @@ def moves(fleet: Fleet, lost: Collector, seconds: float) -> None:
     assert until(lambda: set().union(*map(fleet.exposed, others)) == instances, 5)
 
 
+@pytest.mark.parametrize("hand_overs", [1, pytest.param(10, marks=pytest.mark.soak)])
 def test_collectors_that_die_sleep_and_leave_in_turn_lose_nothing_and_count_nothing_twice(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet, tmp_path: Path, hand_overs: int
 ) -> None:
     first, second, third = fleet.collectors
     counted = fleet.totals(names.ORDER_CLOCKS.name, "objective", "outcome")
@@ -338,9 +339,11 @@ def test_collectors_that_die_sleep_and_leave_in_turn_lose_nothing_and_count_noth
         end = {"RIGGED_END": f"{MID_HAND_OVER},1,{record}"}
         dying = Collector(tmp_path, fleet.settings, program=LAUNCHER, env=end)
         try:
-            dies_amid_a_hand_over(fleet, dying, record)
+            for _ in range(hand_overs):
+                dies_amid_a_hand_over(fleet, dying)
         finally:
             dying.process.kill()
+    assert record.read_text().splitlines() == [MID_HAND_OVER] * hand_overs
 
     clocks = counted + clocks_of(publisher)
     ends = time.time() + 20 + LATENESS + 15
@@ -386,7 +389,7 @@ def put_to_sleep(fleet: Fleet, collector: Collector) -> None:
     assert until(lambda: fleet.is_shared_by(fleet.collectors), 20)
 
 
-def dies_amid_a_hand_over(fleet: Fleet, dying: Collector, record: Path) -> None:
+def dies_amid_a_hand_over(fleet: Fleet, dying: Collector) -> None:
     """It shares all with one other; a third joins, and it dies as it lets go of a shard."""
     first, second, third = fleet.collectors
     for one in (first, second):
@@ -396,7 +399,7 @@ def dies_amid_a_hand_over(fleet: Fleet, dying: Collector, record: Path) -> None:
     dying.start()
     assert until(lambda: fleet.is_shared_by([third, dying]), 20)
     first.start()
-    assert until(lambda: record.exists() and not dying.process.running, 20)
+    assert until(lambda: not dying.process.running, 20)
     moves(fleet, dying, 2 * LEASE)
     second.start()
     assert until(lambda: fleet.is_shared_by(fleet.collectors), 20)
