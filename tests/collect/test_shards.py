@@ -400,6 +400,7 @@ def dies_amid_a_hand_over(fleet: Fleet, dying: Collector) -> None:
     assert until(lambda: fleet.is_shared_by([third, dying]), 20)
     first.start()
     assert until(lambda: not dying.process.running, 20)
+    dying.process.kill()  # what is left of it
     moves(fleet, dying, 2 * LEASE)
     second.start()
     assert until(lambda: fleet.is_shared_by(fleet.collectors), 20)
