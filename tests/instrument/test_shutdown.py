@@ -27,6 +27,11 @@ def busy(telemetry: otelkit.Telemetry) -> None:
         order.moved_to("priced")
 
 
+def hellos(otlp: OtlpEndpoint) -> int:
+    """Records of :func:`busy`; a publisher of a test before may yet say that its broker hung."""
+    return sum(record.body.string_value == "hello" for _, record in otlp.logs)
+
+
 def timed_shutdown(telemetry: otelkit.Telemetry) -> tuple[bool, float]:
     start = time.monotonic()
     return telemetry.shutdown(), time.monotonic() - start
@@ -39,7 +44,7 @@ def test_all_is_delivered_and_shutdown_says_so(init: Init, vhost: str, otlp: Otl
     assert delivered
     assert seconds < SHUTDOWN_SECONDS
     assert [span.name for _, span in otlp.spans] == ["step"]
-    assert [record.body.string_value for _, record in otlp.logs] == ["hello"]
+    assert hellos(otlp) == 1
     assert telemetry.shutdown(), "a second call repeats the answer"
 
 
@@ -81,7 +86,7 @@ def test_flush_delivers_all_and_telemetry_goes_on(
     for n in (1, 2):
         busy(telemetry)
         assert telemetry.flush()
-        assert (len(otlp.spans), len(otlp.logs)) == (n, n)
+        assert (len(otlp.spans), hellos(otlp)) == (n, n)
 
 
 @pytest.mark.parametrize(("server", "at_most"), [(silent, 1.0), (dead, 0.9)])
