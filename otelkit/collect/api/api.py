@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -31,6 +31,9 @@ from otelkit.collect.engine.changeover import Changeover
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.sources.conditions import Sources
 from otelkit.errors import ConfigError, OtelkitError, StoreError, UnavailableError
+
+UNKNOWN: Final = 404
+"""The status where no order is known by a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,7 @@ class Api:
 
     def metrics(self, request: Request) -> Response:
         """In the format that the scraper asks for."""
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(self.registry), headers={"Content-Type": content_type})
+        return exposed(self.registry, request)
 
     def healthz(self, _request: Request) -> Response:
         """Whether it works at all; a restart may help where it does not."""
@@ -96,10 +98,9 @@ class Api:
     async def post_events(self, request: Request) -> Response:
         """One CloudEvent, or a batch of them; answered once they are committed."""
         async with self.admission.body(request) as body:
-            is_batch = body.lstrip().startswith(b"[")
-            bodies = requests.split(body) if is_batch else [body]
+            is_batch = requests.is_batch(body)
             now = self.clock()
-            batch = [Received(HTTP, body, now) for body in bodies]
+            batch = [Received(HTTP, one, now) for one in requests.split(body)]
             taken = await run_in_threadpool(self.engine.apply, batch)
         # A batch is taken whatever is in it: its sender may forget it, and must not send it again.
         refused = not is_batch and taken[0].outcome == QUARANTINED
@@ -116,12 +117,7 @@ class Api:
         return self._found(request.path_params["order_id"])
 
     def _found(self, name: str) -> Response:
-        found = self.orders.find(name, self.clock())
-        if not found:
-            # With an empty list, which tells it from a server that knows no such path.
-            told = f"no order {name!r} is known; no event has told of it"
-            return json_response(answers.Unknown(told), 404)
-        return json_response(answers.Found([answers.order(story) for story in found]))
+        return found(name, [answers.order(story) for story in self.orders.find(name, self.clock())])
 
     def erase(self, request: Request) -> Response:
         """Delete what is personal of the orders of that name, and why they were acknowledged."""
@@ -233,6 +229,21 @@ class _Guard:
 
 
 # --- answers -------------------------------------------------------------------------------
+
+
+def exposed(registry: CollectorRegistry, request: Request) -> Response:
+    """The metrics of a registry, in the format that the scraper asks for."""
+    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encode(registry), headers={"Content-Type": content_type})
+
+
+def found(name: str, orders: list[answers.Order]) -> Response:
+    """The orders that were asked for by a name, or a sentence where there are none."""
+    if not orders:
+        # With an empty list, which tells it from a server that knows no such path.
+        told = f"no order {name!r} is known; no event has told of it"
+        return json_response(answers.Unknown(told), UNKNOWN)
+    return json_response(answers.Found(orders))
 
 
 def json_response(answer: object, status: int = 200) -> Response:

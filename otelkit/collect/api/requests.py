@@ -104,8 +104,15 @@ def refusals() -> Counter[int]:
     return Counter(dict.fromkeys(REFUSED, 0))
 
 
+def is_batch(body: bytes) -> bool:
+    """Whether a body holds a JSON array of events, or one event."""
+    return body.lstrip().startswith(b"[")
+
+
 def split(body: bytes) -> Sequence[bytes]:
-    """The events of a JSON array."""
+    """The events of a body."""
+    if not is_batch(body):
+        return [body]
     try:
         items = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from urllib.parse import quote, urlencode
@@ -17,7 +17,6 @@ from urllib.parse import quote, urlencode
 import httpx
 import msgspec
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -27,7 +26,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from otelkit.collect.api import answers, clockanswers, live, openapi, requests
-from otelkit.collect.api.api import application, json_response
+from otelkit.collect.api.api import UNKNOWN, application, exposed, found, json_response
 from otelkit.collect.api.exposition import HTTP
 from otelkit.collect.shards import clockmerging, merging
 from otelkit.collect.shards.fleet import Fleet
@@ -36,7 +35,6 @@ from otelkit.collect.storage.lease import shard_name
 
 _TIMEOUT: Final = 5.0
 _MISDIRECTED: Final = 421
-_UNKNOWN: Final = 404
 
 T = TypeVar("T")
 
@@ -79,8 +77,7 @@ class Front:
 
     def metrics(self, request: Request) -> Response:
         """In the format that the scraper asks for."""
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(self.registry), headers={"Content-Type": content_type})
+        return exposed(self.registry, request)
 
     def healthz(self, _request: Request) -> Response:
         """Whether it works at all; a restart may help where it does not."""
@@ -114,8 +111,7 @@ class Front:
     async def post_events(self, request: Request) -> Response:
         """One CloudEvent, or a batch of them; answered once RabbitMQ has them for good."""
         async with self.admission.body(request) as body:
-            is_batch = body.lstrip().startswith(b"[")
-            bodies = requests.split(body) if is_batch else [body]
+            bodies = requests.split(body)
             await run_in_threadpool(self.outlet.send, bodies, HTTP)
         return json_response(answers.Accepted(len(bodies)), 202)
 
@@ -202,16 +198,16 @@ class Front:
         """
         asked = (self._ask(shard, "GET", _path(name)) for shard in self.fleet.shards)
         told = await asyncio.gather(*asked, return_exceptions=True)
-        found, missed = {}, []
+        known, missed = {}, []
         for shard, one in zip(self.fleet.shards, told, strict=True):
             if isinstance(one, BaseException):
                 missed.append(one)
-            elif one.status_code != _UNKNOWN:
-                found[shard] = _decoded(one, answers.Found)
-        own = {n: at for n, at in found.items() if any(o.id == name for o in at.orders)}
+            elif one.status_code != UNKNOWN:
+                known[shard] = _decoded(one, answers.Found)
+        own = {n: at for n, at in known.items() if any(o.id == name for o in at.orders)}
         if missed and not own:
             raise missed[0]
-        return own or found
+        return own or known
 
     async def _read_all(self, path: str, query: Mapping[str, str], kind: type[T]) -> dict[int, T]:
         queries = dict.fromkeys(self.fleet.shards, urlencode(query))
@@ -277,12 +273,8 @@ def _decoded(answer: httpx.Response, kind: type[T]) -> T:
     return msgspec.json.decode(answer.content, type=kind)
 
 
-def _found(name: str, found: Mapping[int, answers.Found]) -> Response:
-    orders: Sequence[answers.Order] = [order for one in found.values() for order in one.orders]
-    if not orders:
-        told = f"no order {name!r} is known; no event has told of it"
-        return json_response(answers.Unknown(told), _UNKNOWN)
-    return json_response(answers.Found(list(orders)))
+def _found(name: str, told: Mapping[int, answers.Found]) -> Response:
+    return found(name, [order for one in told.values() for order in one.orders])
 
 
 def _unheld(shard: int) -> HTTPException:
