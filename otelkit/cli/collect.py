@@ -37,7 +37,7 @@ def collect(
 
     Settings: store (orders are kept there), amqp, management (of RabbitMQ), listen
     (127.0.0.1:9465), token (asked of clients; needed beyond loopback), tick (5s), lateness (30s),
-    batch (1000). Each stands in FILE, or in the environment as OTELKIT_COLLECTOR_STORE and so on.
+    batch (4000). Each stands in FILE, or in the environment as OTELKIT_COLLECTOR_STORE and so on.
     FILE may also name databases to read, whose passwords stay in the environment. Collectors that
     share a PostgreSQL are told so by shards, lease (15s) and advertise.
     """
