@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from otelkit import names
@@ -12,7 +12,8 @@ from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
-from otelkit.collect.sources.exchange import Inlet, Outlet, is_marker
+from otelkit.collect.sources.exchange import Inlet, Outlet, completed, is_marker
+from otelkit.collect.sources.relay import Relayed
 
 if TYPE_CHECKING:
     import pika
@@ -34,7 +35,7 @@ class OrderSource:
     """Reads a queue of order events until ``stopping`` is set; reconnects for as long.
 
     What belongs to another shard is handed to ``outlet``. ``senders`` are sources that events may
-    have come through before.
+    have come through before, and ``relayed`` those that a collector reads for all shards.
     """
 
     def __init__(
@@ -48,11 +49,14 @@ class OrderSource:
         batch: int,
         outlet: Outlet | None = None,
         senders: Collection[str] = (),
+        relayed: Collection[str] = (),
     ) -> None:
         self._url = url
         self._inlet = inlet
         self._outlet = outlet
-        self._senders = frozenset(senders)
+        self._senders = frozenset([*senders, *relayed])
+        self._relays = frozenset(relayed)
+        self._relayed = Relayed(engine, relayed)
         self._engine = engine
         self._sources = sources
         self._stopping = stopping
@@ -66,7 +70,10 @@ class OrderSource:
 
         Deadlines past it must not be judged: the event that met one may still be in the queue.
         """
-        return None if self._known_until is None else min(self._known_until, now)
+        relayed = self._relayed.horizon()
+        if self._known_until is None or relayed is None:
+            return None
+        return min(self._known_until, relayed, now)
 
     def run(self) -> None:
         """The body of a thread."""
@@ -87,9 +94,8 @@ class OrderSource:
             looked = 0.0
             for deliveries, drained in self._batches(channel):
                 if deliveries:
-                    self._engine.apply(self._ours(deliveries))
+                    self._take(deliveries)
                     channel.basic_ack(deliveries[-1][0], multiple=True)
-                    self._known_until = self._engine.heard
                     empty = None
                 now = time.time()
                 if drained and abs(now - looked) > _LOOK_SECONDS:
@@ -124,8 +130,23 @@ class OrderSource:
             if self._stopping.is_set():
                 return
 
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        """Commit events of this queue; others are on their way once this returns."""
+        told = [(completed(properties, body)) for _, properties, body, _ in deliveries]
+        complete = dict(one for one in told if one is not None)
+        ours = self._ours(d for d, one in zip(deliveries, told, strict=True) if one is None)
+        # What was read from a table just now says nothing of what waits in a queue.
+        direct = [one for one in ours if one.source not in self._relays]
+        if direct:
+            self._engine.apply(direct)
+            self._known_until = self._engine.heard
+        if len(direct) < len(ours) or complete:
+            relayed = [one for one in ours if one.source in self._relays]
+            self._engine.apply(relayed, self._relayed.numbers(complete))
+            self._relayed.kept(complete)
+
     def _ours(self, deliveries: Iterable[Delivery]) -> list[Received]:
-        """Events of this queue; others are on their way once this returns."""
+        """Those of this queue; others are handed on."""
         ours, strays = [], []
         for _, properties, body, at in deliveries:
             if is_marker(properties):
