@@ -20,15 +20,19 @@ _PAUSED: Final = names.ORDERS_PAUSED.name
 _OVERDUE: Final = names.ORDERS_OVERDUE.name
 _AT_RISK: Final = names.ORDERS_AT_RISK.name
 _AGE: Final = names.ORDER_STAGE_AGE.name
+COMING: Final = "deadlines to come"
+"""Counts clocks by objective, stage, tier and the minute up to which their deadline lies."""
 POLICY: Final = "orders by policy"
 """Counts open orders by process and fingerprint; no metric, since the label would be one to grow.
 """
-GAUGES: Final = frozenset((_OPEN, _PAUSED, _OVERDUE, _AT_RISK, _AGE, POLICY))
+GAUGES: Final = frozenset((_OPEN, _PAUSED, _OVERDUE, _AT_RISK, _AGE, COMING, POLICY))
 """All that an open order counts in."""
 ENDED: Final = "ended"
 ARCHIVED: Final = "archived"
 """Alarms of orders that have ended, at that instant: with a timeline, and without."""
-NOWHERE: Final = ("", "", "")
+ANYWHERE: Final = ""
+"""Instead of a stage."""
+NOWHERE: Final = ("", ANYWHERE, "")
 """The place of such an alarm."""
 
 
@@ -37,7 +41,7 @@ class Gauges:
 
     def __init__(self) -> None:
         self._places: dict[tuple[str, str, str, str, bool], float] = {}
-        self._minutes: dict[tuple[str, str, str], dict[int, float]] = {}
+        self._minutes: dict[Key, dict[int, float]] = {}
         self._clocks = Tallies()
 
     def change(self, state: State | None, now: float, by: float) -> None:
@@ -47,15 +51,21 @@ class Gauges:
         process, stage, tier, places = state.process, state.stage, state.tier, self._places
         place = (process, stage, tier, state.policy, state.paused)
         places[place] = places.get(place, 0.0) + by
-        minute = minute_of(state.since)
-        minutes = self._minutes.setdefault((process, stage, tier), {})
-        minutes[minute] = minutes.get(minute, 0.0) + by
+        self._count((_AGE, process, stage, tier), minute_of(state.since), by)
         for run in state.runs:
-            if run.ended is None:
-                if is_overdue(run, now):
+            if run.ended is not None:
+                continue
+            if run.deadline is not None:
+                if run.deadline <= now:
                     self._clocks[_OVERDUE, run.objective, stage, tier] += by
-                elif is_at_risk(run, now):
-                    self._clocks[_AT_RISK, run.objective, stage, tier] += by
+                    continue
+                self._count((COMING, run.objective, stage, tier), minute_up_to(run.deadline), by)
+            if is_at_risk(run, now):
+                self._clocks[_AT_RISK, run.objective, stage, tier] += by
+
+    def _count(self, series: Key, minute: int, by: float) -> None:
+        minutes = self._minutes.setdefault(series, {})
+        minutes[minute] = minutes.get(minute, 0.0) + by
 
     def tallies(self) -> Tallies:
         """All gauges that changed."""
@@ -65,9 +75,9 @@ class Gauges:
             found[POLICY, process, policy] += count
             if paused:
                 found[_PAUSED, process, stage, tier] += count
-        for place, minutes in self._minutes.items():
+        for series, minutes in self._minutes.items():
             for minute, count in minutes.items():
-                found[(_AGE, *place, str(minute))] = count
+                found[(*series, str(minute))] = count
         return Tallies({key: count for key, count in found.items() if count})
 
 
@@ -81,6 +91,11 @@ def standing(state: State | None, now: float) -> list[Key]:
 def minute_of(at: float) -> int:
     """The minute of entry under which ages are counted, in minutes since the epoch."""
     return int(at // 60)
+
+
+def minute_up_to(deadline: float) -> int:
+    """The minute at whose end, or before, a deadline lies: its number as of :func:`minute_of`."""
+    return -int(-deadline // 60)
 
 
 def is_overdue(run: Run, now: float) -> bool:
@@ -142,7 +157,11 @@ def carry_over(old: State, new: State) -> tuple[State, list[Key]]:
 
 
 def alarms(state: State | None) -> list[tuple[tuple[str, str, str, str], float]]:
-    """What has to be looked at when time comes: (kind, objective, stage, tier), and when."""
+    """What has to be looked at when time comes: (kind, objective, stage, tier), and when.
+
+    The stage is told only of clocks that were counted as overdue: an order goes through its stages
+    with the same deadline ahead, and an index that names them would change each time.
+    """
     if state is None:
         return []
     if not state.open:
@@ -151,7 +170,8 @@ def alarms(state: State | None) -> list[tuple[tuple[str, str, str, str], float]]
     for run in state.runs:
         if run.ended is None:
             if run.at_risk is not None:
-                found.append(((AT_RISK, run.objective, state.stage, state.tier), run.at_risk))
+                found.append(((AT_RISK, run.objective, ANYWHERE, state.tier), run.at_risk))
             if run.deadline is not None:
-                found.append(((OVERDUE, run.objective, state.stage, state.tier), run.deadline))
+                stage = state.stage if run.counted == names.OUTCOME_BREACHED else ANYWHERE
+                found.append(((OVERDUE, run.objective, stage, state.tier), run.deadline))
     return found
