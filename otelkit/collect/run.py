@@ -25,6 +25,7 @@ from otelkit.collect.api.api import Api
 from otelkit.collect.api.exposition import ALONE, HTTP, ProcessExposition
 from otelkit.collect.api.requests import refusals
 from otelkit.collect.settings import Settings
+from otelkit.collect.shards.baseline import Baseline
 from otelkit.collect.shards.instances import Instances
 from otelkit.collect.shards.shard import Shard
 from otelkit.collect.sources.conditions import Sources
@@ -178,7 +179,10 @@ def _opened(
     shard = Shard(sla, settings, name, store, sources, stopping)
     engine, tables = shard.engine, [query.database.name for query in queries]
     inlet, outlet = ShardInlet(lease.shard, terms.shards), Outlet(amqp, terms.shards)
-    sources.down(NAME, "not connected yet")
+    metrics = Baseline(shard.exposition(tables), engine)
+    shard.ready = partial(metrics.wait, stopping)
+    waits = "waits to be scraped before it counts, since it was moved here"
+    sources.down(NAME, waits if metrics.is_due else "not connected yet")
     shard.readers.append(
         OrderSource(
             amqp, inlet, engine, sources, stopping,
@@ -195,7 +199,7 @@ def _opened(
         shard.others.append(Inbox(amqp, terms.shards, sources, stopping))
         shard.watch_dead_letters()
     app = _api(shard, settings, stopping, refusals())
-    return Held(lease, shard, app, shard.exposition(tables), until=0.0)
+    return Held(lease, shard, app, metrics, until=0.0)
 
 
 def _noticed_within(url: str, seconds: float) -> str:
