@@ -6,7 +6,8 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from otelkit.collect.clocks.tallies import Tallies
 from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.shards.baseline import DIVIDED
+from otelkit.collect.shards.dividing import dividing
 from otelkit.collect.sources.exchange import order_id_of, shard_of
 from otelkit.collect.storage.lease import Terms
 from otelkit.collect.storage.leases import Leases
@@ -26,6 +28,7 @@ from otelkit.collect.storage.leaving import open_to_leave
 from otelkit.collect.storage.ledger import Acknowledgement, DeadLetter
 from otelkit.collect.storage.store import Store
 from otelkit.collect.storage.stores import open_shard, open_store
+from otelkit.errors import StoreError
 from shop.databases import PostgreSQL
 from shop.services import SLA_FILE
 
@@ -164,6 +167,13 @@ def test_orders_go_on_in_shards_as_they_would_have_without(
         assert shards.all() == alone.all()
 
 
+def cut_off(place: Path, leases: Leases) -> None:
+    """A move that ends just before its end."""
+    with suppress(KeyboardInterrupt), dividing(place, leases) as division:
+        division.run(lambda _: None)
+        raise KeyboardInterrupt
+
+
 def test_a_store_is_moved_as_a_whole_and_while_nobody_works_on_either_side(
     tmp_path: Path, postgresql: PostgreSQL
 ) -> None:
@@ -174,12 +184,9 @@ def test_a_store_is_moved_as_a_whole_and_while_nobody_works_on_either_side(
         Orders({0: store}).go_on([moved("A-1", "submitted", START)], START)
         assert "another collector works on" in refused().stderr
     with closing(Leases(database, Terms(SHARDS, 60), "otelkit divide", "")) as leases:
-        with pytest.raises(KeyboardInterrupt), dividing(place, leases) as division:
-            division.run(lambda _: None)
-            raise KeyboardInterrupt
+        cut_off(place, leases)
     with pytest.raises(StoreError, match="wait for otelkit divide to end, or run it again"):
-        with shards_of(database):
-            pass
+        shards_of(database).__enter__()
     ran = refused()
     assert (ran.returncode, ran.stdout) == (0, "1 order in 3 shards\n"), "it begins anew"
     with shards_of(database):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from otelkit import names
 from otelkit.collect.clocks.state import Run, State
-from otelkit.collect.clocks.tallies import Key, Tallies
+from otelkit.collect.clocks.tallies import Key, Minutes, Tallies
 
 Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
 """The state of a clock."""
@@ -19,13 +19,14 @@ _OPEN: Final = names.ORDERS_OPEN.name
 _PAUSED: Final = names.ORDERS_PAUSED.name
 _OVERDUE: Final = names.ORDERS_OVERDUE.name
 _AT_RISK: Final = names.ORDERS_AT_RISK.name
-_AGE: Final = names.ORDER_STAGE_AGE.name
+AGE: Final = names.ORDER_STAGE_AGE.name
 COMING: Final = "deadlines to come"
 """Counts clocks by objective, stage, tier and the minute up to which their deadline lies."""
 POLICY: Final = "orders by policy"
 """Counts open orders by process and fingerprint; no metric, since the label would be one to grow.
 """
-GAUGES: Final = frozenset((_OPEN, _PAUSED, _OVERDUE, _AT_RISK, _AGE, COMING, POLICY))
+BY_MINUTE: Final = frozenset((AGE, COMING))
+GAUGES: Final = BY_MINUTE | {_OPEN, _PAUSED, _OVERDUE, _AT_RISK, POLICY}
 """All that an open order counts in."""
 ENDED: Final = "ended"
 ARCHIVED: Final = "archived"
@@ -41,7 +42,7 @@ class Gauges:
 
     def __init__(self) -> None:
         self._places: dict[tuple[str, str, str, str, bool], float] = {}
-        self._minutes: dict[Key, dict[int, float]] = {}
+        self.minutes = Minutes()
         self._clocks = Tallies()
 
     def change(self, state: State | None, now: float, by: float) -> None:
@@ -51,7 +52,8 @@ class Gauges:
         process, stage, tier, places = state.process, state.stage, state.tier, self._places
         place = (process, stage, tier, state.policy, state.paused)
         places[place] = places.get(place, 0.0) + by
-        self._count((_AGE, process, stage, tier), minute_of(state.since), by)
+        count = self.minutes.count
+        count((AGE, process, stage, tier), minute_of(state.since), by)
         for run in state.runs:
             if run.ended is not None:
                 continue
@@ -59,25 +61,18 @@ class Gauges:
                 if run.deadline <= now:
                     self._clocks[_OVERDUE, run.objective, stage, tier] += by
                     continue
-                self._count((COMING, run.objective, stage, tier), minute_up_to(run.deadline), by)
+                count((COMING, run.objective, stage, tier), minute_up_to(run.deadline), by)
             if is_at_risk(run, now):
                 self._clocks[_AT_RISK, run.objective, stage, tier] += by
 
-    def _count(self, series: Key, minute: int, by: float) -> None:
-        minutes = self._minutes.setdefault(series, {})
-        minutes[minute] = minutes.get(minute, 0.0) + by
-
     def tallies(self) -> Tallies:
-        """All gauges that changed."""
+        """The gauges that changed, but those by minute."""
         found = Tallies(self._clocks)
         for (process, stage, tier, policy, paused), count in self._places.items():
             found[_OPEN, process, stage, tier] += count
             found[POLICY, process, policy] += count
             if paused:
                 found[_PAUSED, process, stage, tier] += count
-        for series, minutes in self._minutes.items():
-            for minute, count in minutes.items():
-                found[(*series, str(minute))] = count
         return Tallies({key: count for key, count in found.items() if count})
 
 
@@ -85,7 +80,7 @@ def standing(state: State | None, now: float) -> list[Key]:
     """The gauges in which an order counts when time has come to ``now``."""
     gauges = Gauges()
     gauges.change(state, now, 1.0)
-    return list(gauges.tallies())
+    return [*gauges.tallies(), *gauges.minutes.flat()]
 
 
 def minute_of(at: float) -> int:

@@ -17,9 +17,9 @@ from otelkit.collect.clocks.clock import Policy
 from otelkit.collect.clocks.coming import Coming, Place
 from otelkit.collect.clocks.learned import EVERY, Percentiles, faded, learned
 from otelkit.collect.clocks.policies import Terms, terms
-from otelkit.collect.clocks.standing import ARCHIVED, COMING, ENDED, NOWHERE
+from otelkit.collect.clocks.standing import ARCHIVED, ENDED, NOWHERE
 from otelkit.collect.clocks.state import State
-from otelkit.collect.clocks.tallies import Tallies
+from otelkit.collect.clocks.tallies import Minutes, Tallies
 from otelkit.collect.engine.audit import Audit
 from otelkit.collect.engine.batch import Batch, Overdue, Received, Taken
 from otelkit.collect.storage.alarms import BEGINNING, WATERMARK
@@ -111,20 +111,20 @@ class Engine:
     def remembered(self) -> Tallies:
         """All counters and gauges as they are in memory."""
         with self._memory:
-            minutes = {**self._ages.tallies(), **self._coming.tallies()}
-            return Tallies({**self._tallies, **minutes})
+            minutes = (self._ages.minutes().flat(), self._coming.minutes().flat())
+            return Tallies({**self._tallies, **minutes[0], **minutes[1]})
 
     def earliest(self) -> dict[Place, float]:
         """The next deadline, to the minute, by objective, stage and tier."""
         with self._memory:
             return dict(self._coming.earliest())
 
-    def _remember(self, changes: Tallies) -> None:
+    def _remember(self, changes: Tallies, minutes: Minutes) -> None:
         """In memory, what has been committed."""
         with self._memory:
-            self._ages.merge(changes)
-            self._coming.merge(changes)
-            self._tallies.merge(_but_minutes(changes))
+            self._tallies.merge(changes)
+            self._ages.merge(minutes)
+            self._coming.merge(minutes)
 
     def apply(
         self, batch: Sequence[Received], numbers: Mapping[str, float] | None = None
@@ -149,8 +149,8 @@ class Engine:
                 yield work
                 work.flush()
             self._watermark = work.until
-            self._remember(work.changes)
-            self._audit.found.merge(work.recounted)
+            self._remember(work.changes, work.minutes)
+            self._audit.change(work.recounted)
         for overdue in work.overdue:
             self._on_overdue(overdue)
 
@@ -281,12 +281,12 @@ class Engine:
 
     def _recall(self) -> None:
         """What is known of the store without asking."""
-        stored = self._store.tallies()
+        stored, minutes = self._store.counts()
         ages, coming = Ages(AGE_BUCKETS), Coming()
-        ages.merge(stored)
-        coming.merge(stored)
+        ages.merge(minutes)
+        coming.merge(minutes)
         with self._memory:
-            self._tallies, self._ages, self._coming = _but_minutes(stored), ages, coming
+            self._tallies, self._ages, self._coming = stored, ages, coming
         self._audit = Audit()
         # Deadlines up to here have been looked at; standing() asks by it, so that memory and
         # ticks agree on who is overdue.
@@ -312,7 +312,7 @@ class Engine:
                 self._store.add(changes)
                 for name, value in (numbers or {}).items():
                     self._store.write_number(name, value)
-            self._remember(changes)
+            self._remember(changes, Minutes())
 
     def nth_latest_arrival(self, queue: str, n: int) -> float | None:
         """As of :meth:`Store.nth_latest_arrival`."""
@@ -328,10 +328,3 @@ class Engine:
         """A number that was given to :meth:`apply` or :meth:`letters`."""
         with self._lock:
             return self._store.read_number(name)
-
-
-_BY_MINUTE: Final = frozenset((names.ORDER_STAGE_AGE.name, COMING))
-
-
-def _but_minutes(changes: Tallies) -> Tallies:
-    return Tallies({key: change for key, change in changes.items() if key[0] not in _BY_MINUTE})

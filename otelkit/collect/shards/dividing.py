@@ -125,7 +125,7 @@ class Division:
                 store.keep_percentiles(old.percentiles())
                 if applied is not None:
                     store.keep_applied(applied)
-                store.add(self._gauges[shard].tallies())
+                store.add(self._gauges[shard].tallies(), self._gauges[shard].minutes)
                 store.add(learned)
                 store.quarantine(quarantine.get(shard, []))
                 if shard == _FIRST:

@@ -70,13 +70,12 @@ def _count_coming(store: Store, now: float) -> None:
         for state in orders.values():
             gauges.change(state, now, 1.0)
         store.put(
-            Change(number, _uncounted(state), state, ())
+            Change(number, _uncounted(state), state)
             for number, state in orders.items()
             if any(_is_counted_ahead(run, now) for run in state.runs)
         )
         last = max(orders)
-    counted = gauges.tallies()
-    store.add({key: count for key, count in counted.items() if key[0] == COMING})
+    store.add({}, {key: counts for key, counts in gauges.minutes.items() if key[0] == COMING})
 
 
 def _is_counted_ahead(run: Run, now: float) -> bool:
