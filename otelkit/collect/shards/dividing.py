@@ -102,7 +102,7 @@ class Division:
             self._gauges[shard].change(state, self._until, 1.0)
         with store.transaction():
             store.put(
-                Change(number, None, replace(state, log=0), events)
+                Change(number, None, replace(state, log=0), events, state.seen)
                 for (number, state), events in zip(orders.items(), told, strict=True)
             )
             store.acknowledge((), [self._acks[n] for n in orders if n in self._acks])
