@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 from msgspec.structs import replace
 
-from collecting import moved, otelkit
-from otelkit import spec
+from collecting import moved, of, otelkit, publish, scrape
+from otelkit import names, spec
 from otelkit.collect.clocks.learned import DURATIONS
 from otelkit.collect.clocks.tallies import Tallies
 from otelkit.collect.engine.batch import Received
@@ -30,7 +32,9 @@ from otelkit.collect.storage.store import Store
 from otelkit.collect.storage.stores import open_shard, open_store
 from otelkit.errors import StoreError
 from shop.databases import PostgreSQL
-from shop.services import SLA_FILE
+from shop.servers import HOST, Prometheus
+from shop.services import SLA_FILE, Collector
+from shop.waiting import until
 
 SHARDS = 3
 START = 1_800_000_000.0
@@ -192,3 +196,91 @@ def test_a_store_is_moved_as_a_whole_and_while_nobody_works_on_either_side(
     with shards_of(database):
         assert "collectors work on" in refused().stderr
     assert "has shards with stores already; name a database without" in refused().stderr
+
+
+# --- what Prometheus sees of it ------------------------------------------------------------
+
+
+class Watched:
+    """Collectors, the one before and those after, and a Prometheus that scrapes all of them."""
+
+    def __init__(self, folder: Path, vhost: str, place: Path, database: str) -> None:
+        common = {"amqp": vhost, "lateness": "1s"}
+        shared = common | {"store": database, "shards": str(SHARDS), "lease": "2s"}
+        self.before = Collector(folder / "before", common | {"store": str(place)})
+        self.after = [Collector(folder / str(number), shared) for number in range(2)]
+        self.all = [self.before, *self.after]
+        targets = [f"{HOST}:{one.port}" for one in self.all]
+        self.prometheus = Prometheus(
+            folder / "prometheus",
+            "global: {scrape_interval: 1s}\n"
+            "scrape_configs:\n"
+            "  - {job_name: otelkit, honor_labels: true, static_configs: [{targets: "
+            f"{targets}}}]}}\n",
+        )
+
+    def rises(self, metric: str, label: str) -> Counter[str]:
+        """By how much all series of a counter rose from the first value that was seen of each."""
+        found: Counter[str] = Counter()
+        query = {"query": f"{metric}[10m]"}
+        answer = httpx.get(f"{self.prometheus.url}/api/v1/query", params=query).raise_for_status()
+        for series in answer.json()["data"]["result"]:
+            values = [float(value) for _, value in series["values"]]
+            assert values == sorted(values), "no counter falls"
+            found[series["metric"][label]] += int(values[-1] - values[0])
+        return +found
+
+
+def test_counters_rise_by_all_that_happens_though_they_move_amid_it(
+    vhost: str, tmp_path: Path, postgresql: PostgreSQL
+) -> None:
+    place, database = tmp_path / "orders.db", postgresql.database()
+    watched = Watched(tmp_path, vhost, place, database)
+    events, clocks = names.ORDER_EVENTS.name, names.ORDER_CLOCKS.name
+    told = 0
+
+    def tell(orders: range, *statuses: str, ago: float = 0.0) -> None:
+        nonlocal told
+        at = time.time() - ago
+        bodies = [moved(f"A-{n}", s, at + k / 10) for n in orders for k, s in enumerate(statuses)]
+        publish(vhost, bodies)
+        told += len(bodies)
+
+    def is_seen(breached: int) -> bool:
+        wanted = {"applied": told}
+        return (
+            watched.rises(events, "outcome") == wanted
+            and watched.rises(clocks, "outcome").get("breached", 0) == breached
+        )
+
+    with ExitStack() as stack:
+        for one in watched.all:
+            stack.callback(one.process.kill)
+        stack.enter_context(watched.prometheus)
+        watched.before.start()
+        assert until(lambda: bool(_series(watched, events)), 15)
+        tell(range(40), "submitted", "manufacturing", ago=60)
+        assert until(lambda: is_seen(80), 20), "two clocks of each are late"
+        watched.before.stop()
+        tell(range(40, 80), "submitted", "manufacturing", ago=60)  # nobody reads it now
+        ran = otelkit(["divide", str(place), database, "--shards", str(SHARDS)])
+        assert (ran.returncode, ran.stdout) == (0, "40 orders in 3 shards\n")
+        for one in watched.after:
+            one.start()
+        assert until(lambda: is_seen(160), 30), watched.rises(events, "outcome")
+        tell(range(80), "packed", "shipped")
+        assert until(lambda: is_seen(160), 20), watched.rises(events, "outcome")
+        opened: Counter[tuple[str, ...]] = Counter()
+        counted: Counter[tuple[str, ...]] = Counter()
+        for one in watched.after:
+            opened.update(of(scrape(one.url), names.ORDERS_OPEN.name, "stage"))
+            counted.update(of(scrape(one.url), clocks, "outcome"))
+            assert "Traceback" not in one.process.log.read_text()
+        assert not +opened
+        assert +counted == {("breached",): 160}, "what was counted before is among them"
+
+
+def _series(watched: Watched, metric: str) -> list[object]:
+    answer = httpx.get(f"{watched.prometheus.url}/api/v1/query", params={"query": metric})
+    found: list[object] = answer.raise_for_status().json()["data"]["result"]
+    return found
