@@ -15,7 +15,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from collecting import moved, of, otelkit, publish, scrape
+from collecting import depth, moved, of, otelkit, publish, scrape
 from otelkit import names, spec
 from otelkit.collect.clocks.learned import DURATIONS
 from otelkit.collect.clocks.tallies import Tallies
@@ -209,15 +209,28 @@ class Watched:
         shared = common | {"store": database, "shards": str(SHARDS), "lease": "2s"}
         self.before = Collector(folder / "before", common | {"store": str(place)})
         self.after = [Collector(folder / str(number), shared) for number in range(2)]
-        self.all = [self.before, *self.after]
-        targets = [f"{HOST}:{one.port}" for one in self.all]
+        self._targets = folder / "targets.json"
+        self.scrape(self.before)
         self.prometheus = Prometheus(
             folder / "prometheus",
             "global: {scrape_interval: 1s}\n"
             "scrape_configs:\n"
-            "  - {job_name: otelkit, honor_labels: true, static_configs: [{targets: "
-            f"{targets}}}]}}\n",
+            "  - job_name: otelkit\n"
+            "    honor_labels: true\n"
+            f"    file_sd_configs: [{{files: [{self._targets}], refresh_interval: 1s}}]\n",
         )
+
+    def scrape(self, *collectors: Collector) -> None:
+        """These from now on."""
+        targets = [f"{HOST}:{one.port}" for one in collectors]
+        made = self._targets.with_suffix(".new")
+        made.write_text(json.dumps([{"targets": targets}]))
+        made.replace(self._targets)
+
+    def waits(self) -> bool:
+        """Whether shards say that they do."""
+        told = [httpx.get(f"{one.url}/readyz").text for one in self.after]
+        return all("waits to be scraped before it counts" in text for text in told)
 
     def rises(self, metric: str, label: str) -> Counter[str]:
         """By how much all series of a counter rose from the first value that was seen of each."""
@@ -254,7 +267,7 @@ def test_counters_rise_by_all_that_happens_though_they_move_amid_it(
         )
 
     with ExitStack() as stack:
-        for one in watched.all:
+        for one in (watched.before, *watched.after):
             stack.callback(one.process.kill)
         stack.enter_context(watched.prometheus)
         watched.before.start()
@@ -267,6 +280,9 @@ def test_counters_rise_by_all_that_happens_though_they_move_amid_it(
         assert (ran.returncode, ran.stdout) == (0, "40 orders in 3 shards\n")
         for one in watched.after:
             one.start()
+        assert until(watched.waits, 15)
+        assert depth(vhost, names.ORDERS_QUEUE) == 80, "nothing is read before the first scrape"
+        watched.scrape(*watched.after)
         assert until(lambda: is_seen(160), 30), watched.rises(events, "outcome")
         tell(range(80), "packed", "shipped")
         assert until(lambda: is_seen(160), 20), watched.rises(events, "outcome")
