@@ -30,6 +30,7 @@ from otelkit.collect.shards.instances import Instances
 from otelkit.collect.shards.shard import Shard
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.sources.exchange import Outlet, ShardInlet, WholeInlet, shard_of
+from otelkit.collect.sources.inbox import NAME as INBOX
 from otelkit.collect.sources.inbox import Inbox
 from otelkit.collect.sources.rabbitmq import NAME, OrderSource
 from otelkit.collect.sources.relay import Relay
@@ -186,7 +187,7 @@ def _opened(
     shard.readers.append(
         OrderSource(
             amqp, inlet, engine, sources, stopping,
-            batch=batch, outlet=outlet, senders=[HTTP], relayed=tables,
+            batch=batch, outlet=outlet, senders=[HTTP], relayed=[INBOX, *tables],
         )
     )  # fmt: skip
     for query in queries:
@@ -196,7 +197,8 @@ def _opened(
             relay = Relay(engine, Outlet(amqp, terms.shards))
             shard.others.append(DatabaseSource(query, relay, sources, stopping, batch=batch))
     if lease.shard == 0:  # what there is once for all
-        shard.others.append(Inbox(amqp, terms.shards, sources, stopping))
+        every = settings.tick.total_seconds()
+        shard.others.append(Inbox(amqp, terms.shards, sources, stopping, every=every))
         shard.watch_dead_letters()
     app = _api(shard, settings, stopping, refusals())
     return Held(lease, shard, app, metrics, until=0.0)

@@ -39,11 +39,6 @@ class WholeInlet(msgspec.Struct, frozen=True, tag=True):
     def queue(self) -> str:
         return names.ORDERS_QUEUE
 
-    @property
-    def waiting(self) -> tuple[str, ...]:
-        """The queues in which events may wait for it."""
-        return (self.queue,)
-
     def declare(self, channel: BlockingChannel) -> None:
         """Make what services publish to, so that the order of starting does not matter."""
         channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
@@ -69,10 +64,6 @@ class ShardInlet(msgspec.Struct, frozen=True, tag=True):
     @property
     def queue(self) -> str:
         return queue_of(self.shard)
-
-    @property
-    def waiting(self) -> tuple[str, ...]:
-        return (names.ORDERS_QUEUE, self.queue)
 
     def declare(self, channel: BlockingChannel) -> None:
         declare_exchanges(channel)
@@ -196,6 +187,12 @@ class Outlet:
         )
         told = repr(until).encode()
         self._put(properties, [(queue_of(shard), told) for shard in range(self._shards)])
+
+    def mark(self, queue: str) -> str:
+        """Put a marker into a queue; its ``message_id``, by which whoever reads there knows it."""
+        marker = uuid4().hex
+        self._put(pika.BasicProperties(type=_MARKER, message_id=marker), [(queue, b"")])
+        return marker
 
     def _put(self, properties: pika.BasicProperties, messages: Sequence[tuple[str, bytes]]) -> None:
         with self._lock:

@@ -9,11 +9,12 @@ however long that took. Only then does it judge deadlines.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.sources.exchange import Outlet
 
-COMPLETE = "complete"
+_COMPLETE: Final = "complete"
 
 
 class Relay:
@@ -60,4 +61,4 @@ class Relayed:
 
 
 def _number(source: str) -> str:
-    return f"{COMPLETE}:{source}"
+    return f"{_COMPLETE}:{source}"
