@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -117,7 +118,7 @@ def test_a_collector_that_sleeps_leaves_the_queue_to_another(
     assert until(lambda: "made room for others" in asleep.process.log.read_text(), 5)
 
 
-# --- up to when all is known ---------------------------------------------------------------
+# --- the source itself ---------------------------------------------------------------------
 
 
 class Slow:
@@ -125,6 +126,9 @@ class Slow:
 
     def __init__(self) -> None:
         self.had: set[bytes] = set()
+        self.may = threading.Event()
+        """Go on."""
+        self.may.set()
         self.heard: float | None = None
         self._luck = random.Random(1)
 
@@ -135,6 +139,7 @@ class Slow:
     ) -> list[Taken]:
         time.sleep(self._luck.uniform(0, 0.5))
         self.had.update(one.body for one in batch)
+        self.may.wait(20)
         self.heard = max(told_at(one.body) for one in batch)
         return []
 
@@ -143,36 +148,69 @@ def told_at(body: bytes) -> float:
     return datetime.fromisoformat(json.loads(body)["time"]).timestamp()
 
 
+@dataclass(frozen=True)
+class Read:
+    """A queue that is being read."""
+
+    source: OrderSource
+    engine: Slow
+    stopping: threading.Event
+    thread: threading.Thread
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.engine.may.set()
+        self.thread.join()
+
+
 @pytest.fixture
-def reading(vhost: str) -> Iterator[tuple[OrderSource, Slow]]:
+def read(vhost: str) -> Iterator[Read]:
+    """In batches of ten."""
     engine, stopping = Slow(), threading.Event()
     source = OrderSource(vhost, WholeInlet(), cast("Engine", engine), Sources(), stopping, batch=10)
-    thread = threading.Thread(target=source.run)
-    thread.start()
-    yield source, engine
-    stopping.set()
-    thread.join()
+    found = Read(source, engine, stopping, threading.Thread(target=source.run))
+    found.thread.start()
+    assert until(lambda: source.horizon(time.time()), 10), "the queue is empty"
+    yield found
+    found.stop()
 
 
 def test_deadlines_are_never_judged_beyond_an_event_that_is_still_on_its_way(
-    vhost: str, reading: tuple[OrderSource, Slow]
+    vhost: str, read: Read
 ) -> None:
-    source, engine = reading
     luck, sent = random.Random(2), list[tuple[float, bytes]]()
 
     def check() -> float:
-        horizon = source.horizon(time.time()) or 0.0
+        horizon = read.source.horizon(time.time()) or 0.0
         passed = [body for at, body in sent if at <= horizon]
-        assert engine.had.issuperset(passed)
+        assert read.engine.had.issuperset(passed)
         return horizon
 
-    assert until(check, 10), "the queue is empty"
     with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        for number in range(40):
+        for number in range(25):
             body = moved(f"A-{number}", "submitted", time.time())
             channel.basic_publish("", names.ORDERS_QUEUE, body)
             sent.append((time.time(), body))  # by now it is in the queue
             until(lambda: not check(), luck.choice((0, 0, 0.1, 0.7)), interval=0.002)
     assert until(lambda: check() > sent[-1][0], 5)
+
+
+def test_what_a_reader_has_ahead_when_it_is_stopped_stays_first_in_its_queue(
+    vhost: str, read: Read
+) -> None:
+    now, large = time.time(), "x" * 60_000  # more of it than a pipe holds
+    bodies = [moved(f"A-{n}", "submitted", now, partner=large) for n in range(60)]
+    read.engine.may.clear()
+    publish(vhost, bodies[:1])
+    assert until(lambda: read.engine.had, 5)
+    publish(vhost, bodies[1:])
+    assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 40, 10)
+    read.stop()
+    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+        channel = connection.channel()
+        assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 59, 10), "one was committed"
+        given = channel.consume(names.ORDERS_QUEUE, auto_ack=True, inactivity_timeout=5)
+        left = [body for _, (_, _, body) in zip(bodies[1:], given, strict=False)]
+    assert left == bodies[1:]
