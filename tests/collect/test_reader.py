@@ -75,7 +75,7 @@ def test_a_reader_that_is_killed_amid_events_is_told_of_and_replaced_and_none_is
 
     publish(vhost, killing())
     told = f"source {NAME} is down: the process that reads RabbitMQ was killed by signal 9"
-    assert until(lambda: told in collector.process.log.read_text(), 5)
+    assert until(lambda: told in collector.process.log.read_text(), 10)
     assert until(lambda: applied(collector) == EVENTS, 30)
     assert source_up(collector.url, NAME)
     assert depth(vhost, names.ORDERS_QUEUE) == 0
@@ -100,7 +100,7 @@ def test_a_reader_ends_with_its_collector_also_where_both_are_caught_amid_work(
     with stopped(broker):
         # By its id alone: nobody tells the reader.
         os.kill(collector.process.pid, signal.SIGKILL)
-        assert until(lambda: not its.is_running(), 5)
+        assert until(lambda: not its.is_running(), 10)
 
 
 def test_a_collector_that_sleeps_leaves_the_queue_to_another(
@@ -115,7 +115,7 @@ def test_a_collector_that_sleeps_leaves_the_queue_to_another(
     with stopped(asleep.process.pid):
         publish(vhost, [moved("A-1", "submitted", time.time())])
         assert until(lambda: applied(other) == 1, 10)
-    assert until(lambda: "made room for others" in asleep.process.log.read_text(), 5)
+    assert until(lambda: "made room for others" in asleep.process.log.read_text(), 10)
 
 
 # --- the source itself ---------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_deadlines_are_never_judged_beyond_an_event_that_is_still_on_its_way(
             channel.basic_publish("", names.ORDERS_QUEUE, body)
             sent.append((time.time(), body))  # by now it is in the queue
             until(lambda: not check(), luck.choice((0, 0, 0.1, 0.7)), interval=0.002)
-    assert until(lambda: check() > sent[-1][0], 5)
+    assert until(lambda: check() > sent[-1][0], 10)
 
 
 def test_what_a_reader_has_ahead_when_it_is_stopped_stays_first_in_its_queue(
@@ -204,7 +204,7 @@ def test_what_a_reader_has_ahead_when_it_is_stopped_stays_first_in_its_queue(
     bodies = [moved(f"A-{n}", "submitted", now, partner=large) for n in range(60)]
     read.engine.may.clear()
     publish(vhost, bodies[:1])
-    assert until(lambda: read.engine.had, 5)
+    assert until(lambda: read.engine.had, 10)
     publish(vhost, bodies[1:])
     assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 40, 10)
     read.stop()
