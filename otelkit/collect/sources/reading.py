@@ -79,7 +79,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Looked(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Whether no event waited anywhere. The look began after every answer to what came before."""
+    """Whether no event waited. The look began after every answer to what came before."""
 
     is_empty: bool
     tag: int = 0
@@ -178,12 +178,11 @@ class Reading:
         raise OtelkitError("RabbitMQ has closed the queue, as when it is deleted; trying again")
 
     def _is_empty(self, channel: BlockingChannel) -> bool:
-        """Whether no event waits, neither in the broker nor here: a lull may just be slow."""
+        """Whether no event waits, neither in the queue nor here: a lull may just be slow."""
         if self._marker:  # another reader has some in hand, also where it is gone unnoticed
             return False
-        for queue in self._begin.inlet.waiting:
-            if broker.waiting(channel, queue, is_consumed=True) != 0:
-                return False
+        if broker.waiting(channel, self._begin.inlet.queue, is_consumed=True) != 0:
+            return False
         # The answers come behind all deliveries before them, on the same channel.
         return not channel.get_waiting_message_count()
 
