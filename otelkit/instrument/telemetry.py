@@ -158,8 +158,8 @@ class Telemetry:
             root = logging.getLogger()
             self._add_handler(logs.json_handler(settings.service, self._reader))
             root.setLevel(min(root.level, logging.INFO))
-        if settings.logs_endpoint is not None:
-            lines = self._add_queue(logs.queue(settings.logs_endpoint, settings, self.metrics.drop))
+        if settings.lines is not None:
+            lines = self._add_queue(logs.queue(settings.lines, settings, self.metrics.drop))
             self._add_handler(logs.OtlpHandler(self._reader, lines))
         if settings.loki is not None:
             said = self._add_queue(loki.queue(settings.loki, settings, self.metrics.drop))
@@ -186,9 +186,9 @@ class Telemetry:
             self._trace_with(adopted)
 
     def _own_traces(self) -> TracerProvider:
-        exporting, endpoint = None, self.settings.traces_endpoint
-        if endpoint is not None:
-            queue = spans.queue(endpoint, self.settings, self.metrics.drop)
+        exporting, export = None, self.settings.traces
+        if export is not None:
+            queue = spans.queue(export, self.metrics.drop)
             exporting = spans.QueueingSpanProcessor(self._add_queue(queue), self.redactor)
         ours = traces.provider(self.settings, exporting)
         self._ends.append(lambda: traces.retire(ours))
