@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import pika
+import psutil
 from pika.adapters.blocking_connection import BlockingChannel
 
 from otelkit import events as order_events
@@ -21,6 +22,7 @@ from otelkit.collect.settings import Settings
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.sources.exchange import WholeInlet
 from otelkit.collect.sources.rabbitmq import OrderSource
+from otelkit.collect.sources.reader import COMMAND
 
 BATCH: Final = Settings().batch
 """Messages that are acknowledged at once; twice as many are under way. The same on both sides."""
@@ -90,7 +92,14 @@ class _Watched(Sources):
     began = (0.0, 0.0)
 
     def up(self, name: str) -> None:  # noqa: ARG002 - there is but one
-        self.began = time.process_time(), time.perf_counter()
+        self.began = _now()
+
+
+def _now() -> tuple[float, float]:
+    """Seconds of processor time, the reader's too, and of the clock on the wall."""
+    ours, wall = time.process_time(), time.perf_counter()
+    readers = (one for one in psutil.Process().children() if one.cmdline() == [*COMMAND])
+    return ours + sum(sum(one.cpu_times()[:2]) for one in readers), wall
 
 
 class Collecting:
@@ -117,8 +126,8 @@ class Collecting:
         assert all(one.outcome != QUARANTINED for one in taken)
         self._left -= len(batch)
         if not self._left:
+            self._ended = _now()
             self._stopping.set()
-        self._ended = time.process_time(), time.perf_counter()
         return taken
 
     @property

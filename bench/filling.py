@@ -9,8 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from msgspec.structs import replace
-
 from bench.orders import NOW, SLA, Orders
 from otelkit import spec
 from otelkit.collect.clocks.clock import Policy, replay
@@ -50,7 +48,7 @@ def _told(changes: Iterable[Change], size: int) -> Iterator[Change]:
 
 def _opened(policy: Policy, story: list[Event]) -> Change:
     state, _ = settle(replay(policy, story), NOW)
-    return Change(None, None, replace(state, seen=b"".join(map(mark_of, story))), story)
+    return Change(None, None, state, story, b"".join(map(mark_of, story)))
 
 
 def _write(store: Store, changes: Iterable[Change]) -> None:
@@ -63,7 +61,7 @@ def _write(store: Store, changes: Iterable[Change]) -> None:
 
     with store.transaction():
         store.put(counted())
-        store.add(gauges.tallies())
+        store.add(gauges.tallies(), gauges.minutes)
 
 
 def engines(place: Path | str) -> Iterator[Engine]:

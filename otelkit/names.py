@@ -178,7 +178,7 @@ ORDER_EARLIEST_DEADLINE: Final = Metric(
     "otelkit_order_earliest_deadline_timestamp_seconds",
     "gauge",
     ("system", "objective", "stage", "tier"),
-    "The next deadline that an order in this stage has to meet.",
+    "The next deadline that an order in this stage has to meet, rounded up to the minute.",
     "collector",
 )
 ORDER_OVERDUE_DEADLINE: Final = Metric(

@@ -95,11 +95,10 @@ class _End:
 
 
 def _rig_end(end: _End) -> None:
-    from pika.adapters.blocking_connection import BlockingChannel
-
     from otelkit.collect.engine import engine
     from otelkit.collect.engine.batch import Batch
     from otelkit.collect.shards.ticker import Ticker
+    from otelkit.collect.sources.reader import Reader
     from otelkit.collect.storage.leases import Leases
     from otelkit.collect.storage.store import Store
 
@@ -127,11 +126,12 @@ def _rig_end(end: _End) -> None:
             end.passing(AFTER_COMMIT)
             end.coming()
 
-    acknowledge = BlockingChannel.basic_ack
+    answer = Reader.answer
 
-    def basic_ack(self: BlockingChannel, *given: Any, **more: Any) -> None:
-        end.passing(BEFORE_ACK)
-        acknowledge(self, *given, **more)
+    def answered(self: Reader, tag: int) -> None:
+        if tag:
+            end.passing(BEFORE_ACK)
+        answer(self, tag)
 
     release = Leases.release
 
@@ -151,7 +151,7 @@ def _rig_end(end: _End) -> None:
     Store.transaction = transaction  # type: ignore[method-assign]
     Batch.take = telling("events", Batch.take)  # type: ignore[method-assign]
     Batch.age = telling("time", Batch.age)  # type: ignore[method-assign]
-    BlockingChannel.basic_ack = basic_ack
+    Reader.answer = answered  # type: ignore[method-assign]
     Leases.release = given_back  # type: ignore[method-assign]
 
 

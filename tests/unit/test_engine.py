@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ class Collector:
 
     def tallies(self) -> Tallies:
         """All that is counted in memory."""
-        return Tallies({**self.engine.tallies(), **self.engine._ages.tallies()})
+        return self.engine.remembered()
 
     def state(self, order_id: str = "A-1") -> State:
         (story,) = self.orders.find(order_id, LATEST)
@@ -268,13 +269,22 @@ def _judged(collector: Collector) -> dict[Key, float]:
 
 def _check_gauges(collector: Collector) -> None:
     """Gauges that changed step by step are what a count of all orders gives."""
-    recount = Tallies()
+    now = collector.engine.watermark
     rows = collector.store._db.rows("SELECT num FROM orders")
-    for (number,) in rows:
-        recount.change(
-            gauges.standing(collector.store.get([number])[number], collector.engine.watermark)
-        )
+    states = list(collector.store.get(number for (number,) in rows).values())
+    recount = Tallies()
+    for state in states:
+        recount.change(gauges.standing(state, now))
     assert standing(collector.tallies()) == recount
+    ahead = [
+        ((run.objective, state.stage, state.tier), run.deadline)
+        for state in states
+        for run in state.runs
+        if run.ended is None and run.deadline is not None and run.deadline > now
+    ]
+    earliest = {place: min(d for p, d in ahead if p == place) for place, _ in ahead}
+    told = collector.engine.earliest()
+    assert told == {place: 60 * ceil(deadline / 60) for place, deadline in earliest.items()}
 
 
 def _check_restart(collector: Collector, place: Path | str) -> None:

@@ -27,7 +27,7 @@ def of_version(version: int, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_an_older_store_is_brought_forward_with_all_that_it_holds(
     version: int, tmp_path: Path
 ) -> None:

@@ -10,10 +10,10 @@ from otelkit import names
 from otelkit.collect.api.acks import Acks
 from otelkit.collect.clocks.clock import Policy
 from otelkit.collect.clocks.decode import Event
-from otelkit.collect.clocks.standing import AT_RISK, OVERDUE, Standing, standing_of
+from otelkit.collect.clocks.standing import ANYWHERE, AT_RISK, OVERDUE, Standing, standing_of
 from otelkit.collect.clocks.state import Run, State
 from otelkit.collect.engine.engine import Engine
-from otelkit.collect.storage.alarms import BEGINNING, LAST_NUMBER, Alarm, Place
+from otelkit.collect.storage.alarms import BEGINNING, Alarm, Place
 from otelkit.collect.storage.ledger import Acknowledgement
 from otelkit.collect.storage.store import Store
 
@@ -94,8 +94,8 @@ class LateOrder:
 class Deadlines:
     """What ``/metrics`` says of deadlines, by objective, stage and tier."""
 
-    earliest: dict[Place, float]
-    """The next one that is still to be met."""
+    earliest: dict[tuple[str, ...], float]
+    """The next one that is still to be met, to the minute."""
     overdue: dict[tuple[str, str, str], float]
     """The longest overdue, by objective, stage and order id."""
 
@@ -161,6 +161,7 @@ class Orders:
             return (
                 (kind != AT_RISK or order.deadline > self._engine.watermark)
                 and process in (None, order.state.process)
+                and stage in (None, order.state.stage)
                 and partner in (None, order.state.partner)
                 and acknowledged in (None, order.ack is not None)
             )
@@ -170,7 +171,7 @@ class Orders:
                 place
                 for place in self._store.places(AT_RISK if kind == AT_RISK else OVERDUE)
                 if objective in (None, place[0])
-                and stage in (None, place[1])
+                and (stage is None or place[1] in {stage, ANYWHERE})
                 and tier in (None, place[2])
             ]
             for _ in range(_LOOKS):
@@ -220,14 +221,10 @@ class Orders:
 
         Orders that are acknowledged ``at`` that time are not named.
         """
-        now = self._engine.watermark
         known = self.acks.active(at)
         with self._engine.lock:
             now = self._engine.watermark
-            places = self._store.places(OVERDUE)
-            coming = self._store.first_alarms(
-                OVERDUE, places, after=(now, LAST_NUMBER), until=float("inf"), limit=1
-            )
+            places = [place for place in self._store.places(OVERDUE) if place[1] != ANYWHERE]
             enough = names.NAMED_A_STAGE + len(known)
             passed = self._store.first_alarms(
                 OVERDUE, places, after=BEGINNING, until=now, limit=enough
@@ -238,13 +235,12 @@ class Orders:
                     longest.setdefault((objective, stage), []).append(alarm)
             named = {where: alarms[: names.NAMED_A_STAGE] for where, alarms in longest.items()}
             states = self._store.get({number for every in named.values() for _, number in every})
-        earliest = {place: instant for (instant, _), place in coming}
         overdue = {
             (*where, states[number].order_id): instant
             for where, alarms in named.items()
             for instant, number in alarms
         }
-        return Deadlines(earliest, overdue)
+        return Deadlines(self._engine.earliest(), overdue)
 
 
 def _late(alarm: Alarm, place: Place, state: State, ack: Acknowledgement | None) -> LateOrder:

@@ -13,11 +13,12 @@ from math import ceil
 from typing import Final
 
 from otelkit import names
-from otelkit.collect.clocks.tallies import Key, Tallies
+from otelkit.collect.clocks.tallies import Key, Minutes
 
 AGE_BUCKETS: Final = tuple(bound for bound in names.STAGE_BUCKETS if bound >= 60)
 """Ages are counted by minute of entry, so that no finer bound can be told."""
 
+_METRIC: Final = names.ORDER_STAGE_AGE.name
 Labels = tuple[str, ...]
 """Process, stage and tier."""
 
@@ -46,23 +47,22 @@ class Ages:
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds: Final = bounds
+        self._buckets: Final = len(bounds) + 1
         self._edges = [0] * len(bounds)
         """Of each bound, the first minute of entry that is younger, as a negative number, so that
         they ascend."""
         self._latest = 0
         self._places: dict[Labels, _Entered] = {}
 
-    def merge(self, changes: Mapping[Key, float]) -> None:
-        """Take from changes of tallies what belongs here."""
-        metric = names.ORDER_STAGE_AGE.name
-        for key, change in changes.items():
-            if key[0] == metric:
-                self._change(key[1:-1], int(key[-1]), change)
+    def merge(self, changes: Mapping[Key, Mapping[int, float]]) -> None:
+        """Take from changes by minute what belongs here."""
+        for (metric, *place), counts in changes.items():
+            if metric == _METRIC:
+                entered = self._places.setdefault(tuple(place), _Entered([0.0] * self._buckets))
+                for minute, change in counts.items():
+                    self._change(entered, minute, change)
 
-    def _change(self, place: Labels, minute: int, change: float) -> None:
-        entered = self._places.get(place)
-        if entered is None:
-            entered = self._places[place] = _Entered([0.0] * (len(self._bounds) + 1))
+    def _change(self, entered: _Entered, minute: int, change: float) -> None:
         count = entered.minutes.get(minute, 0.0) + change
         if count:
             entered.minutes[minute] = count
@@ -99,13 +99,6 @@ class Ages:
                 entered.buckets[number] -= moved
                 entered.buckets[number + 1] += moved
 
-    def tallies(self) -> Tallies:
+    def minutes(self) -> Minutes:
         """The counts that were merged."""
-        metric = names.ORDER_STAGE_AGE.name
-        return Tallies(
-            {
-                (metric, *place, str(minute)): count
-                for place, entered in self._places.items()
-                for minute, count in entered.minutes.items()
-            }
-        )
+        return Minutes({(_METRIC, *place): own.minutes for place, own in self._places.items()})

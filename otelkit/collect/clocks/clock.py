@@ -57,6 +57,18 @@ class Policy:
         }
 
     @cached_property
+    def ending(self) -> Mapping[str, frozenset[str]]:
+        """By stage, the names of the clocks that end when an order comes to it."""
+        return {
+            stage: frozenset(
+                clock.name
+                for clock in self.clocks
+                if clock.stops is None or self.rank.get(clock.stops, len(self.rank)) <= rank
+            )
+            for stage, rank in self.rank.items()
+        }
+
+    @cached_property
     def statuses(self) -> frozenset[str]:
         """Every status that an event may carry."""
         return frozenset(self.process.statuses)
@@ -117,6 +129,10 @@ def advance(policy: Policy, state: State | None, event: Event) -> State:
     A status that has left the SLA file moves the order no more.
     """
     before = state if state is not None else _new(policy, event)
+    if before.policy != policy.fingerprint:
+        # An objective that has left the SLA file takes its clocks along.
+        runs = tuple(run for run in before.runs if run.objective in policy.clock)
+        before = replace(before, runs=runs, policy="")
     is_known = event.status in policy.statuses
     known = replace(
         before,
@@ -126,9 +142,6 @@ def advance(policy: Policy, state: State | None, event: Event) -> State:
         at=event.at,
         aliases={**before.aliases, **event.aliases} if event.aliases else before.aliases,
         versions=before.versions if event.version is None else _versions(before, event),
-        # An objective that has left the SLA file takes its clocks along.
-        runs=tuple([run for run in before.runs if run.objective in policy.clock]),
-        policy=policy.fingerprint if before.policy == policy.fingerprint else "",
     )
     if not is_known:
         return known
@@ -169,27 +182,20 @@ def _versions(state: State, event: Event) -> dict[str, int]:
 def _enter(policy: Policy, state: State, *, is_new: bool) -> State:
     if state.stage == state.status and state.open and not is_new:
         return state  # the same stage again, or back to it from a pause
-    stage, at = state.status, state.at
-    runs = [run if run.ended is not None else _leave(policy, run, state) for run in state.runs]
+    stage, at, runs = state.status, state.at, state.runs
+    ending = policy.ending[stage]
+    ended = [r for r in runs if r.ended is None and r.objective in ending]
+    if ended:
+        runs = tuple([_end(run, at) if run in ended else run for run in runs])
     for clock in policy.starting[stage]:
         # A clock on the whole order starts once, also where the first stage was skipped or not
         # told.
         if clock.stops is None or all(run.objective != clock.name for run in runs):
-            runs.append(_start(policy, clock, state, runs))
-    return replace(state, stage=stage, since=at, open=True, paused=False, runs=tuple(runs))
+            runs = (*runs, _start(policy, clock, state, runs))
+    return replace(state, stage=stage, since=at, open=True, paused=False, runs=runs)
 
 
-def _leave(policy: Policy, run: Run, state: State) -> Run:
-    """A run that goes on or ends when its order moves to the stage ``state.status``."""
-    stops = policy.clock[run.objective].stops
-    if stops is not None:
-        last = policy.rank.get(stops)
-        if last is None or policy.rank[state.status] < last:
-            return run
-    return _end(run, state.at)
-
-
-def _start(policy: Policy, clock: Clock, state: State, runs: list[Run]) -> Run:
+def _start(policy: Policy, clock: Clock, state: State, runs: Iterable[Run]) -> Run:
     allowance = clock.allowance(state.tier, state.partner)
     business = allowance.unit is not Unit.ELAPSED
     time = policy.time_of(clock.name, business=business)

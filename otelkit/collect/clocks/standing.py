@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from otelkit import names
 from otelkit.collect.clocks.state import Run, State
-from otelkit.collect.clocks.tallies import Key, Tallies
+from otelkit.collect.clocks.tallies import Key, Minutes, Tallies
 
 Standing = Literal["running", "at_risk", "overdue", "paused", "met", "breached", "cancelled"]
 """The state of a clock."""
@@ -19,16 +19,21 @@ _OPEN: Final = names.ORDERS_OPEN.name
 _PAUSED: Final = names.ORDERS_PAUSED.name
 _OVERDUE: Final = names.ORDERS_OVERDUE.name
 _AT_RISK: Final = names.ORDERS_AT_RISK.name
-_AGE: Final = names.ORDER_STAGE_AGE.name
+AGE: Final = names.ORDER_STAGE_AGE.name
+COMING: Final = "deadlines to come"
+"""Counts clocks by objective, stage, tier and the minute up to which their deadline lies."""
 POLICY: Final = "orders by policy"
 """Counts open orders by process and fingerprint; no metric, since the label would be one to grow.
 """
-GAUGES: Final = frozenset((_OPEN, _PAUSED, _OVERDUE, _AT_RISK, _AGE, POLICY))
+BY_MINUTE: Final = frozenset((AGE, COMING))
+GAUGES: Final = BY_MINUTE | {_OPEN, _PAUSED, _OVERDUE, _AT_RISK, POLICY}
 """All that an open order counts in."""
 ENDED: Final = "ended"
 ARCHIVED: Final = "archived"
 """Alarms of orders that have ended, at that instant: with a timeline, and without."""
-NOWHERE: Final = ("", "", "")
+ANYWHERE: Final = ""
+"""Instead of a stage."""
+NOWHERE: Final = ("", ANYWHERE, "")
 """The place of such an alarm."""
 
 
@@ -37,7 +42,7 @@ class Gauges:
 
     def __init__(self) -> None:
         self._places: dict[tuple[str, str, str, str, bool], float] = {}
-        self._minutes: dict[tuple[str, str, str], dict[int, float]] = {}
+        self.minutes = Minutes()
         self._clocks = Tallies()
 
     def change(self, state: State | None, now: float, by: float) -> None:
@@ -47,27 +52,27 @@ class Gauges:
         process, stage, tier, places = state.process, state.stage, state.tier, self._places
         place = (process, stage, tier, state.policy, state.paused)
         places[place] = places.get(place, 0.0) + by
-        minute = minute_of(state.since)
-        minutes = self._minutes.setdefault((process, stage, tier), {})
-        minutes[minute] = minutes.get(minute, 0.0) + by
+        count = self.minutes.count
+        count((AGE, process, stage, tier), minute_of(state.since), by)
         for run in state.runs:
-            if run.ended is None:
-                if is_overdue(run, now):
+            if run.ended is not None:
+                continue
+            if run.deadline is not None:
+                if run.deadline <= now:
                     self._clocks[_OVERDUE, run.objective, stage, tier] += by
-                elif is_at_risk(run, now):
-                    self._clocks[_AT_RISK, run.objective, stage, tier] += by
+                    continue
+                count((COMING, run.objective, stage, tier), minute_up_to(run.deadline), by)
+            if is_at_risk(run, now):
+                self._clocks[_AT_RISK, run.objective, stage, tier] += by
 
     def tallies(self) -> Tallies:
-        """All gauges that changed."""
+        """The gauges that changed, but those by minute."""
         found = Tallies(self._clocks)
         for (process, stage, tier, policy, paused), count in self._places.items():
             found[_OPEN, process, stage, tier] += count
             found[POLICY, process, policy] += count
             if paused:
                 found[_PAUSED, process, stage, tier] += count
-        for place, minutes in self._minutes.items():
-            for minute, count in minutes.items():
-                found[(_AGE, *place, str(minute))] = count
         return Tallies({key: count for key, count in found.items() if count})
 
 
@@ -75,12 +80,17 @@ def standing(state: State | None, now: float) -> list[Key]:
     """The gauges in which an order counts when time has come to ``now``."""
     gauges = Gauges()
     gauges.change(state, now, 1.0)
-    return list(gauges.tallies())
+    return [*gauges.tallies(), *gauges.minutes.flat()]
 
 
 def minute_of(at: float) -> int:
     """The minute of entry under which ages are counted, in minutes since the epoch."""
     return int(at // 60)
+
+
+def minute_up_to(deadline: float) -> int:
+    """The minute at whose end, or before, a deadline lies: its number as of :func:`minute_of`."""
+    return -int(-deadline // 60)
 
 
 def is_overdue(run: Run, now: float) -> bool:
@@ -142,7 +152,11 @@ def carry_over(old: State, new: State) -> tuple[State, list[Key]]:
 
 
 def alarms(state: State | None) -> list[tuple[tuple[str, str, str, str], float]]:
-    """What has to be looked at when time comes: (kind, objective, stage, tier), and when."""
+    """What has to be looked at when time comes: (kind, objective, stage, tier), and when.
+
+    The stage is told only of clocks that were counted as overdue: an order goes through its stages
+    with the same deadline ahead, and an index that names them would change each time.
+    """
     if state is None:
         return []
     if not state.open:
@@ -151,7 +165,8 @@ def alarms(state: State | None) -> list[tuple[tuple[str, str, str, str], float]]
     for run in state.runs:
         if run.ended is None:
             if run.at_risk is not None:
-                found.append(((AT_RISK, run.objective, state.stage, state.tier), run.at_risk))
+                found.append(((AT_RISK, run.objective, ANYWHERE, state.tier), run.at_risk))
             if run.deadline is not None:
-                found.append(((OVERDUE, run.objective, state.stage, state.tier), run.deadline))
+                stage = state.stage if run.counted == names.OUTCOME_BREACHED else ANYWHERE
+                found.append(((OVERDUE, run.objective, stage, state.tier), run.deadline))
     return found

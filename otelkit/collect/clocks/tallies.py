@@ -1,4 +1,8 @@
-"""Counters and gauges by their labels, as the collector keeps them in memory and on disk."""
+"""Counters and gauges by their labels, as the collector keeps them in memory and on disk.
+
+Those that orders count in by the minute are many, and each event changes some: they are kept by
+series, and become flat only where somebody looks at all.
+"""
 
 from __future__ import annotations
 
@@ -28,3 +32,31 @@ class Tallies(dict[Key, float]):
                 self[key] = value
             else:
                 self.pop(key, None)
+
+
+class Minutes(dict[Key, dict[int, float]]):
+    """Numbers by series and minute since the epoch; the series is a metric's name and labels."""
+
+    def count(self, series: Key, minute: int, by: float) -> None:
+        """Change one by so much."""
+        counts = self.get(series)
+        if counts is None:
+            counts = self[series] = {}
+        counts[minute] = counts.get(minute, 0.0) + by
+
+    def merge(self, changes: Mapping[Key, Mapping[int, float]]) -> None:
+        """Add changes."""
+        for series, counts in changes.items():
+            for minute, change in counts.items():
+                self.count(series, minute, change)
+
+    def flat(self) -> Tallies:
+        """All that are not 0, the minute as the last label."""
+        return Tallies(
+            {
+                (*series, str(minute)): count
+                for series, counts in self.items()
+                for minute, count in counts.items()
+                if count
+            }
+        )

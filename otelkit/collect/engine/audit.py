@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from otelkit.collect.clocks.standing import GAUGES, standing
+from otelkit.collect.clocks.standing import GAUGES, Gauges, standing
 from otelkit.collect.clocks.state import State
 from otelkit.collect.clocks.tallies import Key, Tallies
 
@@ -13,8 +13,8 @@ from otelkit.collect.clocks.tallies import Key, Tallies
 class Audit:
     """Gauges of the orders up to a number.
 
-    Whoever changes one of these later tells :attr:`found`, so that in the end it holds what a count
-    of all orders at that moment would give.
+    Whoever changes one of these later tells :meth:`change`, so that in the end :attr:`found` holds
+    what a count of all orders at that moment would give.
     """
 
     def __init__(self) -> None:
@@ -26,6 +26,11 @@ class Audit:
         for number, state in orders.items():
             self.found.change(standing(state, now))
             self.upto = max(self.upto, number)
+
+    def change(self, gauges: Gauges) -> None:
+        """Take in what has changed since of orders that are counted."""
+        self.found.merge(gauges.tallies())
+        self.found.merge(gauges.minutes.flat())
 
     def differences(self, tallies: Mapping[Key, float]) -> Tallies:
         """What has to be added to the gauges among ``tallies`` once all orders are counted."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 
 from otelkit import names
 from otelkit.collect.clocks.clock import Policy, advance, replay, taken
@@ -18,7 +17,7 @@ from otelkit.collect.clocks.learned import DURATIONS, bucket
 from otelkit.collect.clocks.revision import Revision
 from otelkit.collect.clocks.standing import Gauges, carry_over, is_overdue, settle
 from otelkit.collect.clocks.state import Run, State, is_newer, mark_of, remember
-from otelkit.collect.clocks.tallies import Tallies
+from otelkit.collect.clocks.tallies import Minutes, Tallies
 from otelkit.collect.storage.ledger import Rejected
 from otelkit.collect.storage.recent import OrderKey
 from otelkit.collect.storage.store import Change, Store
@@ -72,8 +71,10 @@ class Batch:
         self, policies: Mapping[str, Policy], store: Store, watermark: float, audited: int = 0
     ) -> None:
         self.changes = Tallies()
-        self.recounted = Tallies()
-        """Of the changes, those of gauges of orders that an audit has counted."""
+        self.minutes = Minutes()
+        """Of gauges by minute."""
+        self.recounted = Gauges()
+        """Of all these, those of orders that an audit has counted."""
         self.overdue: list[Overdue] = []
         """Clocks that became overdue, once :meth:`flush` is done."""
         self.heard: float | None = None
@@ -87,8 +88,6 @@ class Batch:
         self._orders: dict[OrderKey, _Order] = {}
         self._rejected: list[Rejected] = []
         self._gauges = Gauges()
-        self._audited_gauges = Gauges()
-        """Of orders that an audit has counted."""
         self._stays: dict[tuple[str, str, str], list[float]] = {}
         """Seconds in stages that orders have left, by process, stage and tier."""
         self._passed: list[tuple[_Order, State, Run]] = []
@@ -100,13 +99,13 @@ class Batch:
         told = [self._read(received) for received in batch]
         self._load([event for event in told if isinstance(event, Event)])
         taken = [self._apply(event) if isinstance(event, Event) else event for event in told]
+        counted = Counter(zip([received.source for received in batch], taken, strict=True))
+        for (source, one), count in counted.items():
+            self.changes[names.ORDER_EVENTS.name, source, one.outcome] += count
         for received, one in zip(batch, taken, strict=True):
-            if one.outcome == QUARANTINED:
+            if one.reason:
                 body = received.body[:QUARANTINE_BYTES]
                 self._rejected.append(Rejected(received.source, received.at, one.reason, body))
-        counted = Counter((r.source, one.outcome) for r, one in zip(batch, taken, strict=True))
-        for key, count in counted.items():
-            self.changes[(names.ORDER_EVENTS.name, *key)] += count
         return taken
 
     def _read(self, received: Received) -> Event | Taken:
@@ -127,13 +126,12 @@ class Batch:
 
     def _load(self, events: Sequence[Event]) -> None:
         """Read the orders of these events, and the timelines of those that may know them."""
-        orders = {(event.process, event.order_id): _Order(None, None, None) for event in events}
-        for key, (number, state) in self._store.find(orders).items():
-            orders[key] = _Order(number, state, state)
-        self._orders.update(orders)
+        orders = dict.fromkeys([(event.process, event.order_id) for event in events], _NEW)
+        orders.update(self._store.find(orders))
+        self._orders.update((key, _order(*found)) for key, found in orders.items())
         late = {}
         for event in events:
-            order = orders[event.process, event.order_id]
+            order = self._orders[event.process, event.order_id]
             if order.stored is not None and not is_newer(order.stored, event):
                 late[order.stored.log] = order.stored, order
         pasts = self._store.timelines(state for state, _ in late.values())
@@ -154,7 +152,7 @@ class Batch:
         if state is None:
             order.go_on(advance(policy, None, event), event, mark)
             return APPLIED
-        if mark not in state.seen and is_newer(state, event):
+        if mark not in order.seen and is_newer(state, event):
             new = advance(policy, state, event)
             self._stayed(state, new)
             if policy.learning and state.policy == policy.fingerprint:
@@ -198,7 +196,7 @@ class Batch:
     def age(self, numbers: Iterable[int]) -> None:
         """Take orders along whose clocks may have passed something."""
         for number, state in self._store.get(numbers).items():
-            self._orders[state.process, state.order_id] = _Order(number, state, state)
+            self._orders[state.process, state.order_id] = _order(number, state)
 
     # --- another SLA file ------------------------------------------------------------------
 
@@ -208,7 +206,7 @@ class Batch:
             if new is not None:
                 carried, gone = carry_over(old, new)
                 self.changes.change(gone)
-                self._orders[old.process, old.order_id] = _Order(number, old, carried)
+                self._orders[old.process, old.order_id] = _Order(number, old, carried, old.seen)
 
     # --- at the end ------------------------------------------------------------------------
 
@@ -225,10 +223,12 @@ class Batch:
         ]
         self.overdue = self._told()
         self._store.put([c for c in settled if c.events or c.new != c.old])
-        self.recounted = self._audited_gauges.tallies()
-        for changes in (self._gauges.tallies(), self.recounted, _durations(self._stays)):
-            self.changes.merge(changes)
-        self._store.add(self.changes)
+        self.minutes = self._gauges.minutes
+        self.minutes.merge(self.recounted.minutes)
+        for changes in (self._gauges, self.recounted):
+            self.changes.merge(changes.tallies())
+        self.changes.merge(_durations(self._stays))
+        self._store.add(self.changes, self.minutes)
         self._store.quarantine(self._rejected)
 
     def _settle(self, order: _Order, state: State, now: float) -> Change:
@@ -237,12 +237,12 @@ class Batch:
             self.changes.change(counted)
         gauges = self._gauges
         if order.number is not None and order.number <= self._audited:
-            gauges = self._audited_gauges
+            gauges = self.recounted
         gauges.change(order.stored, self._watermark, -1.0)
         gauges.change(settled, now, 1.0)
         if settled is not state:
             self._note_overdue(order, state, settled, now)
-        return Change(order.number, order.stored, settled, order.events)
+        return Change(order.number, order.stored, settled, order.events, order.seen)
 
     def _note_overdue(self, order: _Order, before: State, after: State, now: float) -> None:
         for old, new in zip(before.runs, after.runs, strict=True):
@@ -262,21 +262,31 @@ class Batch:
 
 
 class _Order(msgspec.Struct, gc=False):
-    """An order within a batch: as it is stored, as it is now, and what it was told in between."""
+    """An order within a batch: as it is stored, as it is now, and what it was told in between.
+
+    ``seen`` are its marks, which the state gets as it is written.
+    """
 
     number: int | None
     stored: State | None
     state: State | None
+    seen: bytes
     events: list[Event] = []
     past: list[Event] | None = None
     """What it was told before, once that is asked for."""
 
     def go_on(self, state: State, event: Event, mark: bytes) -> None:
-        """To the state after one more event; a replay knows neither log nor marks."""
-        before = self.state
-        seen, log = (b"", 0) if before is None else (before.seen, before.log)
-        self.state = replace(state, log=log, seen=remember(seen, mark))
+        """To the state after one more event."""
+        self.state = state
+        self.seen = remember(self.seen, mark)
         self.events.append(event)
+
+
+_NEW: Final[tuple[int | None, State | None]] = (None, None)
+
+
+def _order(number: int | None, stored: State | None) -> _Order:
+    return _Order(number, stored, stored, b"" if stored is None else stored.seen)
 
 
 def _is_among(events: Iterable[Event], event: Event) -> bool:

@@ -14,14 +14,15 @@ from typing import Final
 from otelkit import names
 from otelkit.collect.clocks.ages import AGE_BUCKETS, Aged, Ages, Labels
 from otelkit.collect.clocks.clock import Policy
+from otelkit.collect.clocks.coming import Coming, Place
 from otelkit.collect.clocks.learned import EVERY, Percentiles, faded, learned
 from otelkit.collect.clocks.policies import Terms, terms
 from otelkit.collect.clocks.standing import ARCHIVED, ENDED, NOWHERE
 from otelkit.collect.clocks.state import State
-from otelkit.collect.clocks.tallies import Tallies
+from otelkit.collect.clocks.tallies import Minutes, Tallies
 from otelkit.collect.engine.audit import Audit
 from otelkit.collect.engine.batch import Batch, Overdue, Received, Taken
-from otelkit.collect.storage.alarms import BEGINNING
+from otelkit.collect.storage.alarms import BEGINNING, WATERMARK
 from otelkit.collect.storage.ledger import DeadLetter, Rejected
 from otelkit.collect.storage.store import Store
 from otelkit.model import Sla
@@ -34,7 +35,6 @@ TICK_CHUNK: Final = 2000
 """Clocks that one transaction of a tick handles; bounds how long events wait for it."""
 ALL: Final = 10**9
 """More orders than there are."""
-_LAST_TICK: Final = "tick"
 _AUDITED: Final = "audited"
 _LEARNED: Final = "learned"
 
@@ -55,9 +55,10 @@ class Engine:
         self._store = store
         self._lock = threading.RLock()
         self._memory = threading.Lock()
-        """Of counts and ages alone, so that a scrape waits for no transaction."""
+        """Of counts, ages and deadlines alone, so that a scrape waits for no transaction."""
         self._tallies = Tallies()
         self._ages = Ages(AGE_BUCKETS)
+        self._coming = Coming()
         self._audit = Audit()
         self._watermark = 0.0
         self._remembers = False
@@ -98,7 +99,7 @@ class Engine:
         return self._watermark
 
     def tallies(self) -> Tallies:
-        """A copy of all counters and gauges but the ages."""
+        """A copy of all counters and gauges but those by minute."""
         with self._memory:
             return Tallies(self._tallies)
 
@@ -107,11 +108,23 @@ class Engine:
         with self._memory:
             return dict(self._ages.at(now))
 
-    def _remember(self, changes: Tallies) -> None:
+    def remembered(self) -> Tallies:
+        """All counters and gauges as they are in memory."""
+        with self._memory:
+            minutes = (self._ages.minutes().flat(), self._coming.minutes().flat())
+            return Tallies({**self._tallies, **minutes[0], **minutes[1]})
+
+    def earliest(self) -> dict[Place, float]:
+        """The next deadline, to the minute, by objective, stage and tier."""
+        with self._memory:
+            return dict(self._coming.earliest())
+
+    def _remember(self, changes: Tallies, minutes: Minutes) -> None:
         """In memory, what has been committed."""
         with self._memory:
-            self._ages.merge(changes)
-            self._tallies.merge(_but_ages(changes))
+            self._tallies.merge(changes)
+            self._ages.merge(minutes)
+            self._coming.merge(minutes)
 
     def apply(
         self, batch: Sequence[Received], numbers: Mapping[str, float] | None = None
@@ -136,8 +149,8 @@ class Engine:
                 yield work
                 work.flush()
             self._watermark = work.until
-            self._remember(work.changes)
-            self._audit.found.merge(work.recounted)
+            self._remember(work.changes, work.minutes)
+            self._audit.change(work.recounted)
         for overdue in work.overdue:
             self._on_overdue(overdue)
 
@@ -155,7 +168,7 @@ class Engine:
         with self.work() as work:
             work.until, due = self._store.due(self._watermark, now, TICK_CHUNK)
             work.age(due)
-            self._store.write_number(_LAST_TICK, work.until)
+            self._store.write_number(WATERMARK, work.until)
 
     def learn(self, now: float) -> None:
         """Now and then work out how long clocks take, where an objective asks for it."""
@@ -185,7 +198,7 @@ class Engine:
             with self.work() as work:
                 work.until, passed = self._passed_last(to)
                 work.age(passed)
-                self._store.write_number(_LAST_TICK, work.until)
+                self._store.write_number(WATERMARK, work.until)
 
     def _passed_last(self, after: float) -> tuple[float, list[int]]:
         """Orders with an alarm in the last of the time behind ``after``, and where that begins."""
@@ -213,9 +226,8 @@ class Engine:
         wrong = self._audit.differences(stored)
         self._store.add(wrong)
         stored.merge(wrong)
-        remembered = Tallies({**self._tallies, **self._ages.tallies()})
         drift = Tallies(stored)
-        drift.merge({key: -count for key, count in remembered.items()})
+        drift.merge({key: -count for key, count in self.remembered().items()})
         self.drift = max(sum(map(abs, off.values())) for off in (drift, wrong))
         self._remembers = not self.drift
         self._audit = Audit()
@@ -269,15 +281,16 @@ class Engine:
 
     def _recall(self) -> None:
         """What is known of the store without asking."""
-        stored = self._store.tallies()
-        ages = Ages(AGE_BUCKETS)
-        ages.merge(stored)
+        stored, minutes = self._store.counts()
+        ages, coming = Ages(AGE_BUCKETS), Coming()
+        ages.merge(minutes)
+        coming.merge(minutes)
         with self._memory:
-            self._tallies, self._ages = _but_ages(stored), ages
+            self._tallies, self._ages, self._coming = stored, ages, coming
         self._audit = Audit()
         # Deadlines up to here have been looked at; standing() asks by it, so that memory and
         # ticks agree on who is overdue.
-        self._watermark = self._store.read_number(_LAST_TICK) or 0.0
+        self._watermark = self._store.read_number(WATERMARK) or 0.0
         self._percentiles.forget()
         self._percentiles.add(self._store.percentiles())
         self._learned = self._store.read_number(_LEARNED) or 0.0
@@ -299,7 +312,7 @@ class Engine:
                 self._store.add(changes)
                 for name, value in (numbers or {}).items():
                     self._store.write_number(name, value)
-            self._remember(changes)
+            self._remember(changes, Minutes())
 
     def nth_latest_arrival(self, queue: str, n: int) -> float | None:
         """As of :meth:`Store.nth_latest_arrival`."""
@@ -315,8 +328,3 @@ class Engine:
         """A number that was given to :meth:`apply` or :meth:`letters`."""
         with self._lock:
             return self._store.read_number(name)
-
-
-def _but_ages(changes: Tallies) -> Tallies:
-    metric = names.ORDER_STAGE_AGE.name
-    return Tallies({key: change for key, change in changes.items() if key[0] != metric})

@@ -94,22 +94,25 @@ def keep_trying(
         began = time.monotonic()
         try:
             work()
-        except (AMQPError, OSError) as error:
-            told = f"{sentence(error)}; trying again"
-        except OtelkitError as error:
-            told = str(error)
+        except (AMQPError, OSError, OtelkitError) as error:
+            why = told(error)
         except Exception:  # a source that ends would be missed by nobody
             log.exception("a source failed in a way that is not foreseen; trying again")
-            told = "it failed in a way that is not foreseen; the log has the details"
+            why = "it failed in a way that is not foreseen; the log has the details"
         else:
             continue
         if stopping.is_set():
             return
-        down(told)
+        down(why)
         if time.monotonic() - began > _GOOD_WORK:
             pause = FIRST_PAUSE
         stopping.wait(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def told(error: BaseException) -> str:
+    """What a failure means, and what is done about it."""
+    return str(error) if isinstance(error, OtelkitError) else f"{sentence(error)}; trying again"
 
 
 def sentence(error: BaseException) -> str:

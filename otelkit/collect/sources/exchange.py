@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import msgspec
@@ -31,58 +31,55 @@ _ATTEMPTS: Final = 2
 _MARKER: Final = "otelkit.marker"
 
 
-class Inlet(Protocol):
-    """The queue that a collector or a shard reads."""
+class WholeInlet(msgspec.Struct, frozen=True, tag=True):
+    """The queue that a collector with all orders reads."""
 
-    queue: str
-    waiting: tuple[str, ...]
-    """The queues in which events may wait for it."""
+    @property
+    def queue(self) -> str:
+        return names.ORDERS_QUEUE
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The queues in which events may wait for it."""
+        return (self.queue,)
 
     def declare(self, channel: BlockingChannel) -> None:
         """Make what services publish to, so that the order of starting does not matter."""
-
-    def is_ours(self, body: bytes) -> bool:
-        """Whether an event in the queue belongs there."""
-
-    def mark(self, channel: BlockingChannel) -> str:
-        """Put a marker into the queue: who gets it has had all that came before, also what another
-        reader had in hand. Empty where there is no other reader."""
-
-
-class WholeInlet:
-    """All order events."""
-
-    queue = names.ORDERS_QUEUE
-    waiting: tuple[str, ...] = (names.ORDERS_QUEUE,)
-
-    def declare(self, channel: BlockingChannel) -> None:
         channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
         _declare_queue(channel, self.queue)
         channel.queue_bind(self.queue, names.ORDERS_EXCHANGE, "#")
 
     def is_ours(self, _body: bytes) -> bool:
+        """Whether an event in the queue belongs there."""
         return True
 
     def mark(self, _channel: BlockingChannel) -> str:
+        """Put a marker into the queue: who gets it has had all that came before, also what another
+        reader had in hand. Empty where there is no other reader."""
         return ""
 
 
-class ShardInlet:
-    """The order events of one of so many shards."""
+class ShardInlet(msgspec.Struct, frozen=True, tag=True):
+    """The same of one of so many shards."""
 
-    def __init__(self, shard: int, shards: int) -> None:
-        self.queue = queue_of(shard)
-        self.waiting: tuple[str, ...] = (names.ORDERS_QUEUE, self.queue)
-        self._shard = shard
-        self._shards = shards
+    shard: int
+    shards: int
+
+    @property
+    def queue(self) -> str:
+        return queue_of(self.shard)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        return (names.ORDERS_QUEUE, self.queue)
 
     def declare(self, channel: BlockingChannel) -> None:
         declare_exchanges(channel)
-        declare_shard(channel, self._shard, self._shards)
+        declare_shard(channel, self.shard, self.shards)
 
     def is_ours(self, body: bytes) -> bool:
         order_id = order_id_of(body)
-        return order_id is None or shard_of(order_id, self._shards) == self._shard
+        return order_id is None or shard_of(order_id, self.shards) == self.shard
 
     def mark(self, channel: BlockingChannel) -> str:
         marker = uuid4().hex
@@ -94,9 +91,12 @@ class ShardInlet:
         return marker
 
 
-def is_marker(properties: pika.BasicProperties) -> bool:
-    """Whether a message is one that :meth:`Inlet.mark` has put there."""
-    return bool(properties.type == _MARKER)
+Inlet = WholeInlet | ShardInlet
+
+
+def is_marker(type_: str) -> bool:
+    """Whether a message of this type is one that :meth:`Inlet.mark` has put there."""
+    return type_ == _MARKER
 
 
 def shard_of(order_id: str, shards: int) -> int:

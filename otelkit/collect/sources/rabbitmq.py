@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Iterable
+from contextlib import closing
+from typing import Final
 
-from otelkit import names
 from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.sources.exchange import Inlet, Outlet, is_marker
-
-if TYPE_CHECKING:
-    import pika
-    from pika.adapters.blocking_connection import BlockingChannel
+from otelkit.collect.sources.reader import Reader
+from otelkit.collect.sources.reading import Batch, Begin, Delivery, Looked, Up
 
 NAME: Final = "rabbitmq"
-_QUIET_SECONDS: Final = 0.1
-"""A batch that is not full is committed after so long without another event."""
-_OLDEST_SECONDS: Final = 0.5
-"""And after so long in any case."""
-_LOOK_SECONDS: Final = 0.25
-"""Between two looks whether a queue that seems empty is."""
-
-Delivery = tuple[int, "pika.BasicProperties", bytes, float]
-"""A delivery tag, what was delivered, and when."""
 
 
 class OrderSource:
@@ -58,8 +47,10 @@ class OrderSource:
         self._stopping = stopping
         self._batch = batch
         self._known_until: float | None = None
-        self._marker = ""
-        """Put into the queue when we came, and not read yet."""
+        self._answered = 0.0
+        """When the reader's last message was."""
+        self._seemed_empty: float | None = None
+        """When nothing waited, if it said so last."""
 
     def horizon(self, now: float) -> float | None:
         """Up to when all events are known, in Unix seconds; None while that cannot be told.
@@ -77,77 +68,42 @@ class OrderSource:
         self._sources.down(NAME, why)
 
     def _consume(self) -> None:
-        channel = broker.connect(self._url, "otelkit collector: order events")
+        self._answered, self._seemed_empty = time.time(), None
         try:
-            self._inlet.declare(channel)
-            channel.basic_qos(prefetch_count=2 * self._batch)
-            self._sources.up(NAME)
-            self._marker = self._inlet.mark(channel)
-            empty: float | None = None
-            looked = 0.0
-            for deliveries, drained in self._batches(channel):
-                if deliveries:
-                    self._engine.apply(self._ours(deliveries))
-                    channel.basic_ack(deliveries[-1][0], multiple=True)
-                    self._known_until = self._engine.heard
-                    empty = None
-                now = time.time()
-                if drained and abs(now - looked) > _LOOK_SECONDS:
-                    before, looked = empty, now
-                    empty = now if self._is_empty(channel) else None
-                    # At once it is not believed: what a quorum queue has given out may follow.
-                    if before is not None and empty is not None:
-                        self._known_until = before
+            with closing(Reader(Begin(self._url, self._inlet, self._batch))) as reader:
+                for message in reader.messages(self._stopping):
+                    self._take(message)
+                    self._answered = time.time()
+                    reader.answer(message.tag)
         finally:
-            if channel.connection.is_open:
-                channel.connection.close()
             if self._outlet is not None:
                 self._outlet.close()
 
-    def _batches(self, channel: BlockingChannel) -> Iterator[tuple[list[Delivery], bool]]:
-        """Deliveries as they come, and whether no more came for a while."""
-        taken: list[Delivery] = []
-        began = 0.0
-        for method, properties, body in channel.consume(
-            self._inlet.queue, inactivity_timeout=_QUIET_SECONDS
-        ):
-            if method is not None:
-                now = time.time()
-                if properties.message_id == self._marker:
-                    self._marker = ""
-                began = began if taken else now
-                taken.append((method.delivery_tag, properties, body, now))
-                if len(taken) < self._batch and now - began < _OLDEST_SECONDS:
-                    continue
-            yield taken, method is None
-            taken = []
-            if self._stopping.is_set():
-                return
+    def _take(self, message: Up | Batch | Looked) -> None:
+        before, self._seemed_empty = self._seemed_empty, None
+        match message:
+            case Up():
+                self._sources.up(NAME)
+            case Batch(_, deliveries):
+                self._engine.apply(self._ours(deliveries))
+                self._known_until = self._engine.heard
+            case Looked(is_empty=True):
+                # It looked after our last answer. At once it is not believed: what a quorum queue
+                # has given out may follow.
+                self._seemed_empty = self._answered
+                self._known_until = self._known_until if before is None else before
 
     def _ours(self, deliveries: Iterable[Delivery]) -> list[Received]:
         """Events of this queue; others are on their way once this returns."""
-        ours, strays = [], []
-        for _, properties, body, at in deliveries:
-            if is_marker(properties):
+        ours, strays, now = [], [], time.time()
+        for delivery in deliveries:
+            if is_marker(delivery.type):
                 continue
-            if self._inlet.is_ours(body):
-                ours.append(Received(self._sender(properties), body, at))
+            if self._inlet.is_ours(delivery.body):
+                source = delivery.source if delivery.source in self._senders else NAME
+                ours.append(Received(source, delivery.body, now))
             else:
-                strays.append(body)
+                strays.append(delivery.body)
         if strays and self._outlet is not None:
             self._outlet.send(strays, NAME)
         return ours
-
-    def _sender(self, properties: pika.BasicProperties) -> str:
-        told = (properties.headers or {}).get(names.HEADER_SOURCE)
-        return told if isinstance(told, str) and told in self._senders else NAME
-
-    def _is_empty(self, channel: BlockingChannel) -> bool:
-        """Whether no event waits, neither in the broker nor here: a lull may just be slow."""
-        if self._marker:  # another reader has some in hand, also where it is gone unnoticed
-            return False
-        for queue in self._inlet.waiting:
-            if broker.waiting(channel, queue, is_consumed=True) != 0:
-                return False
-        # The answers come behind all deliveries before them, on the same channel.
-        return not channel.get_waiting_message_count()

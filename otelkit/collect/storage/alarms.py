@@ -14,6 +14,8 @@ Place = tuple[str, str, str]
 Alarm = tuple[float, int]
 """An instant, and the number of the order that is at risk or overdue from then on."""
 
+WATERMARK: Final = "tick"
+"""The number that tells up to when alarms have been looked at."""
 BEGINNING: Final[Alarm] = (float("-inf"), 0)
 """Before all alarms."""
 LAST_NUMBER: Final = 2**63 - 1
@@ -68,6 +70,10 @@ class AlarmIndex(Ledger):
             rows = self._db.rows(statement, (*after, until, limit or LAST_NUMBER))
             found += [((instant, number), numbers[place]) for place, instant, number in rows]
         return sorted(found)
+
+    def word(self, place: Word) -> int:
+        """The number by which the table knows a place."""
+        return self._words[place]
 
     def places(self, kind: str) -> list[Place]:
         """Where there ever was an alarm of a kind."""

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
+
+from msgspec.structs import replace
 
 from otelkit import names
-from otelkit.collect.clocks.standing import POLICY
+from otelkit.collect.clocks.standing import ANYWHERE, AT_RISK, COMING, OVERDUE, POLICY, Gauges
+from otelkit.collect.clocks.state import Run, State
 from otelkit.collect.clocks.tallies import Tallies
 from otelkit.collect.storage import schema
+from otelkit.collect.storage.alarms import BEGINNING, WATERMARK
 from otelkit.collect.storage.database import Database
 from otelkit.collect.storage.older import OLDER, Older
-from otelkit.collect.storage.store import Store
+from otelkit.collect.storage.store import Change, Store
 from otelkit.errors import StoreError
 
 log = logging.getLogger(__name__)
+
+_CHUNK: Final = 1000
 
 
 def prepare(db: Database) -> None:
@@ -34,10 +41,54 @@ def prepare(db: Database) -> None:
             db.define(schema.TABLES, schema.VERSION)
         else:
             log.info("%s is brought from schema %s to %s", db.where, version, schema.VERSION)
-            _bring_forward(db, OLDER[version])
+            if version in OLDER:
+                _rewrite(db, OLDER[version])
+            else:
+                _without_stages(db)
 
 
-def _bring_forward(db: Database, older: Older) -> None:
+def _without_stages(db: Database) -> None:
+    """From version 3, whose alarms all name a stage: what is not overdue does no more."""
+    db.define("", schema.VERSION)
+    store = Store(db)
+    now = store.read_number(WATERMARK) or 0.0
+    for kind, after in ((AT_RISK, BEGINNING[0]), (OVERDUE, now)):
+        for objective, stage, tier in store.places(kind):
+            before, instead = (kind, objective, stage, tier), (kind, objective, ANYWHERE, tier)
+            db.run(
+                "UPDATE alarms SET place = ? WHERE place = ? AND instant > ?",
+                (store.word(instead), store.word(before), after),
+            )
+    _count_coming(store, now)
+    store.keep_words()
+
+
+def _count_coming(store: Store, now: float) -> None:
+    """Deadlines to come, which no version before 4 has counted."""
+    gauges, last = Gauges(), 0
+    while orders := store.following(last, _CHUNK):
+        for state in orders.values():
+            gauges.change(state, now, 1.0)
+        store.put(
+            Change(number, _uncounted(state), state)
+            for number, state in orders.items()
+            if any(_is_counted_ahead(run, now) for run in state.runs)
+        )
+        last = max(orders)
+    store.add({}, {key: counts for key, counts in gauges.minutes.items() if key[0] == COMING})
+
+
+def _is_counted_ahead(run: Run, now: float) -> bool:
+    """Whether it was counted as overdue by a clock that was set back behind its deadline since."""
+    is_counted = run.ended is None and run.counted == names.OUTCOME_BREACHED
+    return is_counted and run.deadline is not None and run.deadline > now
+
+
+def _uncounted(state: State) -> State:
+    return replace(state, runs=tuple(replace(run, counted="") for run in state.runs))
+
+
+def _rewrite(db: Database, older: Older) -> None:
     """Write all orders anew, as this version packs them."""
     db.run("DROP INDEX letters_by_queue")
     for table in (*older.copied, *older.read):
@@ -51,6 +102,7 @@ def _bring_forward(db: Database, older: Older) -> None:
     counted = older.tallies(db)
     store.add(counted)
     store.add(_policies(counted))
+    _count_coming(store, store.read_number(WATERMARK) or 0.0)
     store.keep_words()
     for table in (*older.copied, *older.read):
         db.run(f"DROP TABLE old_{table}")

@@ -116,9 +116,9 @@ def _change(
         seen = remember(seen, mark_of(event))
     state = State(
         text(process), order_id, text(status), text(stage), since, text(tier), partner, at,
-        is_open, paused, tuple(_run(run, text) for run in runs), versions, aliases, seen,
+        is_open, paused, tuple(_run(run, text) for run in runs), versions, aliases,
     )  # fmt: skip
-    return Change(number, None, state, events)
+    return Change(number, None, state, events, seen)
 
 
 def _run(form: Sequence[Any], text: Callable[[Any], str]) -> Run:

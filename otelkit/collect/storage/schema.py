@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the tables, and of what :mod:`.packing` puts into them."""
 
 TABLES: Final = """

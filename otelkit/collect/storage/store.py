@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 from otelkit.collect.clocks.decode import Event
 from otelkit.collect.clocks.standing import alarms
 from otelkit.collect.clocks.state import State
-from otelkit.collect.clocks.tallies import Key, Tallies
+from otelkit.collect.clocks.tallies import Key, Minutes, Tallies
 from otelkit.collect.storage.alarms import AlarmIndex
 from otelkit.collect.storage.database import Database
 from otelkit.collect.storage.packing import pack, pack_events, unpack, unpack_events
@@ -26,17 +27,21 @@ from otelkit.collect.storage.recent import OrderKey, Recent
 from otelkit.collect.storage.tallylog import TallyLog
 from otelkit.collect.storage.words import Words
 
+_NONE: Final[Minutes] = Minutes()
+
 
 class Change(msgspec.Struct, frozen=True, gc=False):
     """An order before and after a batch, and the events that it had in it.
 
-    ``old`` is None for a new one, and so is ``number`` where it is given the next.
+    ``old`` is None for a new one, and so is ``number`` where it is given the next. ``seen`` are
+    the order's marks, those of the events among them.
     """
 
     number: int | None
     old: State | None
     new: State
-    events: Sequence[Event]
+    events: Sequence[Event] = ()
+    seen: bytes = b""
 
 
 class Store(AlarmIndex):
@@ -78,13 +83,21 @@ class Store(AlarmIndex):
             self._db.load("words", self._words.fresh)
             self._words.fresh = []
 
-    def tallies(self) -> Tallies:
-        """All counters and gauges."""
+    def counts(self) -> tuple[Tallies, Minutes]:
+        """All counters and gauges, those by minute apart."""
         return self._tally_log.read()
 
-    def add(self, changes: Mapping[Key, float]) -> None:
+    def tallies(self) -> Tallies:
+        """All counters and gauges."""
+        tallies, minutes = self.counts()
+        tallies.update(minutes.flat())
+        return tallies
+
+    def add(
+        self, changes: Mapping[Key, float], minutes: Mapping[Key, Mapping[int, float]] = _NONE
+    ) -> None:
         """Change counters and gauges by so much."""
-        self._tally_log.append(changes)
+        self._tally_log.append(changes, minutes)
 
     # --- orders ----------------------------------------------------------------------------
 
@@ -132,8 +145,9 @@ class Store(AlarmIndex):
         number, old, new, words = change.number, change.old, change.new, self._words
         if change.events:
             entry = self._last_entry = self._last_entry + 1
-            work.entries.append((entry, new.log, pack_events(change.events, words)))
-            new = replace(new, log=entry)
+            previous = 0 if old is None else old.log
+            work.entries.append((entry, previous, pack_events(change.events, words)))
+            new = replace(new, log=entry, seen=change.seen)
         if number is None:
             number = self._last_order + 1
         if old is None:
@@ -143,8 +157,8 @@ class Store(AlarmIndex):
         else:
             work.changed.append((number, pack(new, words)))
         self._recent[new.process, new.order_id] = (number, new)
-        before, after = self._alarms(old, number), self._alarms(new, number)
-        if before != after:
+        if alarms(old) != alarms(new):
+            before, after = self._alarms(old, number), self._alarms(new, number)
             work.gone += [alarm for alarm in before if alarm not in after]
             work.come += [alarm for alarm in after if alarm not in before]
         if new.aliases:
@@ -212,7 +226,7 @@ class Store(AlarmIndex):
         changes = []
         for number, state in self.get(numbers).items():
             self._delete("timeline", "entry", [entry for entry, _ in self._entries(state)])
-            changes.append(Change(number, state, replace(state, log=0), ()))
+            changes.append(Change(number, state, replace(state, log=0)))
         self.put(changes)
 
     def delete(self, numbers: Iterable[int]) -> None:
@@ -236,7 +250,7 @@ class Store(AlarmIndex):
             self._db.run("UPDATE timeline SET events = ? WHERE entry = ?", (packed, entry))
         aliases = [(_hash("", alias), number) for alias in state.aliases.values()]
         self._db.delete("names", ("hash", "num"), aliases)
-        self.put([Change(number, state, replace(state, partner=None, aliases={}), ())])
+        self.put([Change(number, state, replace(state, partner=None, aliases={}))])
         self.forget_rejected(state.order_id.encode())
 
     def _delete(self, table: str, key: str, keys: Sequence[int]) -> None:

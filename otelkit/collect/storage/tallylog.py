@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from otelkit.collect.clocks.tallies import Key, Tallies
+from otelkit.collect.clocks.standing import BY_MINUTE
+from otelkit.collect.clocks.tallies import Key, Minutes, Tallies
 from otelkit.collect.storage.database import Database
 from otelkit.collect.storage.words import Words
 
@@ -40,15 +41,17 @@ class TallyLog:
         self._total: Nested | None = None
         """All of them; None before they are asked for."""
 
-    def read(self) -> Tallies:
+    def read(self) -> tuple[Tallies, Minutes]:
         """All of them as they stand in the database."""
-        texts = self._words.texts
+        tallies, minutes, texts = Tallies(), Minutes(), self._words.texts
         total = self._total = self._summed()
-        return Tallies(
-            ((*texts[beginning], last), value)
-            for beginning, values in total.items()
-            for last, value in values.items()
-        )
+        for beginning, values in total.items():
+            series = texts[beginning]
+            if series[0] in BY_MINUTE:
+                minutes[series] = {int(minute): count for minute, count in values.items()}
+            else:
+                tallies.update(((*series, last), value) for last, value in values.items())
+        return tallies, minutes
 
     def _summed(self) -> Nested:
         total: Nested = {}
@@ -56,9 +59,11 @@ class TallyLog:
             _add(total, _decode(packed))
         return total
 
-    def append(self, changes: Mapping[Key, float]) -> None:
+    def append(
+        self, changes: Mapping[Key, float], minutes: Mapping[Key, Mapping[int, float]]
+    ) -> None:
         """Change tallies by so much."""
-        if not changes:
+        if not changes and not minutes:
             return
         if self._total is None:
             self._total = self._summed()
@@ -66,6 +71,10 @@ class TallyLog:
         words = self._words
         for (*beginning, last), change in changes.items():
             nested.setdefault(words[tuple(beginning)], {})[last] = _exact(change)
+        for series, counts in minutes.items():
+            nested.setdefault(words[series], {}).update(
+                {str(minute): int(change) for minute, change in counts.items() if change}
+            )
         self._since += self._write(nested)
         _add(self._total, nested)
         if self._since > max(LEAST_BYTES, SUMS * self._sum):
