@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from otelkit import events
-from otelkit.collect.api import answers, clockanswers
+from otelkit.collect.api import answers, clockanswers, orderanswers
 from otelkit.collect.api.requests import KINDS, MAX_PAGE, AckRequest
 
 JSON: Final = "application/json"
@@ -94,23 +94,23 @@ OPERATIONS: Final = (
     ),
     Operation(
         "/orders", "get", "Clocks of open orders by deadline; as a stream, again when they change.",
-        {200: answers.Orders, 400: answers.Refusal, 429: answers.Refusal},
+        {200: orderanswers.Orders, 400: answers.Refusal, 429: answers.Refusal},
         _FILTERS,
         more={EVENT_STREAM: {"schema": {"type": "string"}}},
     ),
     Operation(
         "/orders/{order_id}", "get", "Where an order is, how its clocks stand, how it came there.",
-        {200: answers.Found, 404: answers.Unknown}, (_ORDER_ID,),
+        {200: orderanswers.Found, 404: orderanswers.Unknown}, (_ORDER_ID,),
     ),
     Operation(
         "/orders/{order_id}", "delete", "Delete what is personal of an order.",
-        {200: answers.Erased, 404: answers.Unknown}, (_ORDER_ID,),
+        {200: orderanswers.Erased, 404: orderanswers.Unknown}, (_ORDER_ID,),
     ),
     Operation(
         "/acks", "post", "Take a late order as known for a while; `until` in the past ends that.",
         {
-            200: answers.Found, 400: answers.Refusal, 404: answers.Unknown, 409: answers.Refusal,
-            413: answers.Refusal,
+            200: orderanswers.Found, 400: answers.Refusal, 404: orderanswers.Unknown,
+            409: answers.Refusal, 413: answers.Refusal,
         },
         body={JSON: {"schema": {"$ref": _REF.format(name="AckRequest")}}},
     ),
