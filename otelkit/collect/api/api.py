@@ -55,22 +55,7 @@ class Api:
 
     def app(self) -> Starlette:
         """The ASGI application."""
-        routes = [
-            Route("/metrics", self.metrics),
-            Route("/healthz", self.healthz),
-            Route("/readyz", self.readyz),
-            Route("/openapi.json", self.openapi),
-            Route("/events", self.post_events, methods=["POST"]),
-            Route("/orders", self.list_orders),
-            Route("/orders/{order_id:path}", self.order),
-            Route("/orders/{order_id:path}", self.erase, methods=["DELETE"]),
-            Route("/acks", self.acknowledge, methods=["POST"]),
-            Route("/quarantine", self.quarantine),
-            Route("/clocks", self.clocks),
-            Route("/clocks/plan", self.plan, methods=["POST"]),
-            Route("/clocks/apply", self.apply, methods=["POST"]),
-        ]
-        return application(routes, self.token, self.refused)
+        return application(routes(self), self.token, self.refused)
 
     # --- itself ----------------------------------------------------------------------------
 
@@ -188,6 +173,18 @@ class Api:
         except ConfigError as error:
             raise HTTPException(409, str(error)) from error
         return self._clocks(202)
+
+
+def routes(endpoints: object) -> list[Route]:
+    """One for each operation of the API; it is answered by the method of its name."""
+    return [
+        Route(
+            one.path.replace("}", ":path}"),
+            getattr(endpoints, one.name),
+            methods=[one.method.upper()],
+        )
+        for one in openapi.OPERATIONS
+    ]
 
 
 def application(routes: Sequence[BaseRoute], token: str | None, refused: Counter[int]) -> Starlette:

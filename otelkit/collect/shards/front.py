@@ -22,11 +22,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from otelkit.collect.api import answers, clockanswers, live, openapi, orderanswers, requests
-from otelkit.collect.api.api import UNKNOWN, application, exposed, found, json_response
+from otelkit.collect.api.api import UNKNOWN, application, exposed, found, json_response, routes
 from otelkit.collect.api.exposition import HTTP
 from otelkit.collect.shards import clockmerging, merging
 from otelkit.collect.shards.fleet import Fleet
@@ -55,23 +55,8 @@ class Front:
 
     def app(self) -> Starlette:
         """The ASGI application."""
-        routes = [
-            Route("/metrics", self.metrics),
-            Route("/healthz", self.healthz),
-            Route("/readyz", self.readyz),
-            Route("/openapi.json", self.openapi),
-            Route("/events", self.post_events, methods=["POST"]),
-            Route("/orders", self.list_orders),
-            Route("/orders/{order_id:path}", self.order),
-            Route("/orders/{order_id:path}", self.erase, methods=["DELETE"]),
-            Route("/acks", self.acknowledge, methods=["POST"]),
-            Route("/quarantine", self.quarantine),
-            Route("/clocks", self.clocks),
-            Route("/clocks/plan", self.change, methods=["POST"]),
-            Route("/clocks/apply", self.change, methods=["POST"]),
-            Mount("/shards", self.of_shard),
-        ]
-        return application(routes, self.token, self.refused)
+        shards = Mount("/shards", self.of_shard)
+        return application([*routes(self), shards], self.token, self.refused)
 
     # --- itself ----------------------------------------------------------------------------
 
@@ -184,6 +169,8 @@ class Front:
             told = await self._each(self.fleet.shards, "POST", path, body=body)
         _raise_refused(told)
         return json_response(await self._clocks(), 202)
+
+    plan = apply = change
 
     async def _clocks(self) -> clockanswers.Clocks:
         told = await self._read_all("/clocks", {}, clockanswers.Clocks)
