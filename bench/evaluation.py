@@ -23,7 +23,8 @@ from bench.figure import Figure
 from bench.target import Target, backfill, counters, recordings
 from otelkit import spec
 from otelkit.generate import files
-from shop.servers import HOST, Prometheus
+from shop.prometheus import Prometheus
+from shop.servers import HOST
 from shop.waiting import until
 
 OBJECTIVES = 100

@@ -69,7 +69,7 @@ TELEMETRY_DROPPED: Final = Metric(
     "otelkit_telemetry_dropped_total",
     "counter",
     ("signal", "reason"),
-    "Spans, log records and order events that could not be delivered.",
+    "Spans, log records, order events and scrapes of a collector that were lost.",
     "service",
 )
 

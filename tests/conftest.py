@@ -14,7 +14,8 @@ import pytest
 from hypothesis import settings
 
 from shop.databases import MariaDB, PostgreSQL
-from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, Server
+from shop.prometheus import Alertmanager, Prometheus
+from shop.servers import MissingServerError, RabbitMQ, Server
 
 S = TypeVar("S", bound=Server)
 StartPrometheus = Callable[..., Prometheus]

@@ -12,7 +12,8 @@ import httpx
 
 from otelkit import spec
 from otelkit.generate import stack
-from shop.servers import HOST, Alertmanager, Prometheus
+from shop.prometheus import Alertmanager, Prometheus
+from shop.servers import HOST
 from shop.services import SLA_FILE
 from shop.waiting import Pause
 

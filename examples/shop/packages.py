@@ -15,7 +15,8 @@ from pathlib import Path
 
 from otelkit.errors import ToolError
 from shop.databases import MariaDB, PostgreSQL
-from shop.servers import Alertmanager, MissingServerError, Prometheus, RabbitMQ, find_program
+from shop.prometheus import Alertmanager, Prometheus
+from shop.servers import MissingServerError, RabbitMQ, find_program
 
 _Program = tuple[str, str, tuple[str, ...]]
 """A package, its program, and the folders it may be in where that is not on the path."""

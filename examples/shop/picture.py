@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from otelkit import names
 from shop import monitoring
-from shop.servers import Alertmanager
+from shop.prometheus import Alertmanager
 from shop.services import Collector
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from otelkit import names
 from shop import picture
 from shop.picture import Alert, Picture
-from shop.servers import Alertmanager
+from shop.prometheus import Alertmanager
 from shop.services import Collector, Shop
 
 

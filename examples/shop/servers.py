@@ -1,4 +1,4 @@
-"""RabbitMQ, Prometheus and Alertmanager from Debian's packages, for the demo and the tests.
+"""Servers from Debian's packages for the demo and the tests, and RabbitMQ, the first of them.
 
 Each runs as root or not, on free ports of the loopback interface, with all its data in a folder
 of the caller's; several of a kind run side by side. A service manager has no part in it::
@@ -18,7 +18,6 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 from urllib.parse import quote
@@ -261,80 +260,3 @@ class RabbitMQ(Server):
             "log.console = true\n"
             "log.file = false\n"
         )
-
-
-class Prometheus(Server):
-    """A Prometheus with ``config`` as prometheus.yml; ``files`` (rules, say) lie beside it."""
-
-    name = "Prometheus"
-    package = "prometheus"
-
-    def __init__(
-        self,
-        folder: Path,
-        config: str,
-        files: Mapping[str, str] | None = None,
-        pause: Pause = time.sleep,
-    ) -> None:
-        super().__init__(folder, pause)
-        program = find_program("prometheus", self.package)
-        self.port = free_port()
-        for name, text in {**(files or {}), "prometheus.yml": config}.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        command = [
-            program,
-            f"--config.file={self.folder}/prometheus.yml",
-            f"--storage.tsdb.path={self.folder}/data",
-            f"--web.listen-address={HOST}:{self.port}",
-            "--storage.tsdb.retention.time=90d",  # a budget's month is longer than the default
-            # An alert that fires before Alertmanager is found would wait for a whole minute.
-            "--rules.alert.resend-delay=5s",
-        ]
-        self._process = Process(self.name, command, self.folder / "server.log", pause=pause)
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
-
-    @property
-    def ready_url(self) -> str:
-        return f"{self.url}/-/ready"
-
-    @property
-    def process(self) -> Process:
-        return self._process
-
-
-class Alertmanager(Server):
-    """An Alertmanager with ``config`` as alertmanager.yml, and no peers."""
-
-    name = "Alertmanager"
-    package = "prometheus-alertmanager"
-
-    def __init__(self, folder: Path, config: str, pause: Pause = time.sleep) -> None:
-        super().__init__(folder, pause)
-        program = find_program("prometheus-alertmanager", self.package)
-        self.port = free_port()
-        (self.folder / "alertmanager.yml").write_text(config)
-        command = [
-            program,
-            f"--config.file={self.folder}/alertmanager.yml",
-            f"--storage.path={self.folder}/data",
-            f"--web.listen-address={HOST}:{self.port}",
-            "--cluster.listen-address=",
-        ]
-        self._process = Process(self.name, command, self.folder / "server.log", pause=pause)
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
-
-    @property
-    def ready_url(self) -> str:
-        return f"{self.url}/-/ready"
-
-    @property
-    def process(self) -> Process:
-        return self._process

@@ -79,11 +79,11 @@ def _logging_as_services_do() -> Iterator[None]:
     found, problems = from_environment(Settings(service=names.COLLECTOR_SERVICE), os.environ)
     for problem in problems:
         log.error("%s", problem)
-    if found.logs_endpoint is None:
+    if found.lines is None:
         yield
         return
     settings = replace(found, service=names.COLLECTOR_SERVICE)  # dashboards ask for it by name
-    queue = logs.queue(found.logs_endpoint, settings, lambda _signal, _reason, count: count)
+    queue = logs.queue(found.lines, settings, lambda _signal, _reason, count: count)
     root.addHandler(logs.OtlpHandler(reader, queue))
     try:
         yield

@@ -160,47 +160,19 @@ def _token(text: str) -> str:
     return text
 
 
-def _batch(text: str) -> int:
-    number = q.whole(text)
-    if not 1 <= number <= 10_000:
-        raise ValueError(f"{text} is out of range; write 1 to 10000")
-    return number
-
-
-def _shards(text: str) -> int:
-    number = q.whole(text)
-    if not 1 <= number <= SLOTS:
-        raise ValueError(f"{text} is out of range; write 1 to {SLOTS}")
-    return number
-
-
-def _lease(text: str) -> timedelta:
-    value = q.duration(text)
-    if not timedelta(seconds=1) <= value <= timedelta(minutes=5):
-        raise ValueError(f"{text} is out of range; write 1s to 5m")
-    return value
-
-
-def _pause(text: str) -> timedelta:
-    value = q.duration(text)
-    if value > timedelta(minutes=10):
-        raise ValueError(f"{text} is too long; write at most 10m")
-    return value
-
-
 _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
     "store": _store,
     "amqp": _url("amqp", "amqps"),
     "management": _url("http", "https"),
     "listen": _address,
     "token": _token,
-    "tick": _pause,
-    "lateness": _pause,
-    "batch": _batch,
+    "tick": q.duration_up_to("10m"),
+    "lateness": q.duration_up_to("10m"),
+    "batch": q.whole_in(1, 10_000),
     "keep_timelines": q.duration,
     "keep_orders": q.duration,
-    "shards": _shards,
-    "lease": _lease,
+    "shards": q.whole_in(1, SLOTS),
+    "lease": q.duration_in("1s", "5m"),
     "advertise": _url("http", "https"),
 }
 

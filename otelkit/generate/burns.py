@@ -18,7 +18,8 @@ from otelkit import names, slo
 from otelkit.generate.alerts import labels_of
 from otelkit.generate.budget import windows_of
 from otelkit.generate.course import Course, Reckoning, Stretch, Terms, Value
-from otelkit.generate.plots import STEP, plots
+from otelkit.generate.plot import STEP
+from otelkit.generate.plots import plots
 from otelkit.generate.proof import (
     Expect,
     ExpectAlert,

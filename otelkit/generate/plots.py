@@ -7,72 +7,16 @@ the next full hour: within that hour whatever comes moves no line.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from otelkit import names, slo
 from otelkit.generate.course import LENGTHS as _LENGTHS
-from otelkit.generate.course import Course, Reckoning, Stretch, Terms
+from otelkit.generate.course import Course, Terms
+from otelkit.generate.plot import GRAIN, STEP, Plot, grains
 
-STEP: Final = 5
-"""Minutes between evaluations: all that alerts read is exact at any minute."""
-_RATE: Final = 60_000
-"""Events a minute; so many that a share of them is a whole number but for a thousandth."""
-_GRAIN: Final = 1024
-"""Events that are no whole number are so many parts of one, which floating point adds exactly."""
 _UNDER: Final = 0.96
 _OVER: Final = 1.04
-
-
-@dataclass
-class Plot:
-    """A course in the making: stretches of steady traffic, with failures on top of it."""
-
-    terms: Terms
-    rate: float = _RATE
-    stretches: list[Stretch] = field(default_factory=list)
-
-    @property
-    def minute(self) -> int:
-        return sum(stretch.minutes for stretch in self.stretches)
-
-    def well(self, minutes: int, times: float = 1) -> Plot:
-        """Good traffic, so many times what is usual."""
-        return self.add(minutes, self.rate * minutes * times, 0)
-
-    def fails(self, bad: float, minutes: int = STEP) -> Plot:
-        """So many bad events in all, on top of what is usual."""
-        return self.add(minutes, self.rate * minutes + bad, bad)
-
-    def add(self, minutes: int, total: float, bad: float) -> Plot:
-        """So many events in all, each minute the same."""
-        each = (_grains(amount / minutes) for amount in (total, bad))
-        self.stretches.append(Stretch(minutes, *each))
-        return self
-
-    def until(self, minute: int) -> Plot:
-        lasts = minute - self.minute
-        return self.well(lasts) if lasts else self
-
-    def budget(self) -> float:
-        """Bad events that the period may hold, at the pace of the full hours so far."""
-        return Reckoning(self.terms, self.course()).budget(self.minute)
-
-    def within(self, window: int) -> tuple[float, float]:
-        """Bad and all events of the last minutes, as they are counted five minutes later."""
-        bad = total = 0.0
-        for stretch in reversed(self.stretches):
-            minutes = min(window, stretch.minutes)
-            bad, total = bad + minutes * stretch.bad, total + minutes * stretch.total
-            window -= minutes
-        return bad, total
-
-    def course(self) -> Course:
-        return Course(*self.stretches, evaluated=STEP)
-
-
-def _grains(amount: float) -> float:
-    return round(amount) if amount > _GRAIN else round(amount * _GRAIN) / _GRAIN
 
 
 def plots(terms: Terms) -> Iterator[tuple[str, Course]]:
@@ -255,7 +199,7 @@ class _Tier:
     def start_few(self, line: float) -> Plot:
         """So little traffic that the share of the budget is so many events."""
         probe = self.start()
-        return Plot(self.terms, _grains(line * probe.rate / self.line(probe)) or 1 / _GRAIN)
+        return Plot(self.terms, grains(line * probe.rate / self.line(probe)) or 1 / GRAIN)
 
     @property
     def least(self) -> float:

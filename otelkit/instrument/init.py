@@ -76,9 +76,11 @@ def init(
 
     The environment variables in brackets, and ``OTELKIT_`` plus the name of any other argument,
     override the arguments (of headers and attributes, those that they name; lists have commas
-    between). ``OTEL_SDK_DISABLED=true`` switches everything off; ``OTEL_TRACES_SAMPLER`` and what
-    else the SDK reads have effect. What cannot be set up is logged in a sentence and left out; a
-    second call returns what the first one made, and after ``shutdown()`` one begins anew.
+    between), and OTLP's compression and certificates have variables alone; one for a signal, such
+    as ``OTEL_EXPORTER_OTLP_LOGS_HEADERS``, stands for the one of both. ``OTEL_SDK_DISABLED=true``
+    switches everything off; ``OTEL_TRACES_SAMPLER`` and what else the SDK reads have effect. What
+    cannot be set up is logged in a sentence and left out; a second call returns what the first one
+    made, and after ``shutdown()`` one begins anew.
     """
     existing = runtime.of_process()
     if isinstance(existing, Telemetry):

@@ -18,6 +18,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from otelkit.instrument import traces
+from otelkit.instrument.exports import Export
 from otelkit.instrument.metrics import LOGS
 from otelkit.instrument.publisher import PUBLISHER
 from otelkit.instrument.queues import THREADS, Drop, Limits, Send, SendQueue
@@ -116,16 +117,16 @@ def not_of_delivery(record: logging.LogRecord) -> bool:
     return name == PUBLISHER or not name.startswith(THREADS)
 
 
-def queue(endpoint: str, settings: Settings, drop: Drop) -> SendQueue[Line]:
+def queue(export: Export, settings: Settings, drop: Drop) -> SendQueue[Line]:
     """The queue before an OTLP endpoint."""
     from otelkit.instrument import otlp  # takes time, and not every process has an endpoint
 
     def connect() -> Send[Line]:
-        send = otlp.records(endpoint, settings.headers)
+        send = otlp.records(export)
         resource = traces.resource(settings.service, settings.resource)
         return lambda lines, seconds: send([_otlp(line, resource) for line in lines], seconds)
 
-    return SendQueue(LOGS, connect, drop, Limits.of(os.environ, "OTEL_BLRP", settings.timeout))
+    return SendQueue(LOGS, connect, drop, Limits.of(os.environ, "OTEL_BLRP", export.timeout))
 
 
 def _otlp(line: Line, resource: Resource) -> ReadableLogRecord:

@@ -20,6 +20,7 @@ ORDER_EVENTS: Final = "order_events"
 SPANS: Final = "spans"
 LOGS: Final = "logs"
 LOKI: Final = "loki"
+METRICS: Final = "metrics"
 SPOOL_FULL: Final = "spool_full"
 SPOOL_ERROR: Final = "spool_error"
 INVALID: Final = "invalid"
@@ -28,6 +29,8 @@ EXPORT_FAILED: Final = "export_failed"
 """The server has refused it, or was not there when the process ended."""
 SHUTDOWN: Final = "shutdown"
 """Still queued, or in a request without an answer, when the time for the end was over."""
+COLLECTOR_FAILED: Final = "collector_failed"
+"""A collector of the service raised at a scrape: one of its kind each time."""
 _QUEUE_DROPS: Final = (QUEUE_FULL, EXPORT_FAILED, SHUTDOWN)
 OTHER: Final = "other"
 MOST_VALUES: Final = 200
@@ -45,6 +48,7 @@ _DROPS: Final = (
     (ORDER_EVENTS, SPOOL_FULL),
     (ORDER_EVENTS, SPOOL_ERROR),
     (ORDER_EVENTS, INVALID),
+    (METRICS, COLLECTOR_FAILED),
     *((signal, reason) for signal in (SPANS, LOGS, LOKI) for reason in _QUEUE_DROPS),
 )
 """Signals and reasons of ``otelkit_telemetry_dropped_total``: each series starts at 0."""

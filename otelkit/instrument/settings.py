@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import unquote, urlsplit
+
+from otelkit.instrument import exports, values
+from otelkit.instrument.exports import Export
 
 T = TypeVar("T")
 DEFAULT_SPOOL_LIMIT: Final = 100_000
 """Events: a day without a broker at one event a second, some 40 MB."""
 DEFAULT_TIMEOUT: Final = 10.0
 """Seconds for one export: what OpenTelemetry's own exporters take."""
-_PROTOCOL: Final = "http/protobuf"
-
-
 NOWHERE: Final = "nowhere"
 
 
@@ -65,6 +63,10 @@ class Settings:
     logs: bool = True
     """Whether the root logger writes JSON lines to standard output."""
     disabled: bool = False
+    traces: Export | None = None
+    """How spans go over OTLP, and ``lines`` how log records do: by the settings above and the
+    environment."""
+    lines: Export | None = None
 
 
 def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -89,52 +91,53 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
             return otherwise
 
     if given.events is not None or environ.get("OTELKIT_EVENTS", "").strip():
-        events = check("events", _events_address, given.events) or NOWHERE
+        events = check("events", values.events_address, given.events) or NOWHERE
     else:
         events = None
-    endpoint = read(
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        _http_address,
-        check("endpoint", _http_address, given.endpoint),
+    every = exports.of_all(
+        read,
+        Export(
+            endpoint=check("endpoint", values.http_address, given.endpoint) or "",
+            headers={},
+            timeout=given.timeout,
+        ),
     )
 
-    def of_signal(name: str, signal: str, argument: str, given: str | None) -> str | None:
-        own = read(name, _http_address, check(argument, _http_address, given))
-        return own or (endpoint and f"{endpoint.rstrip('/')}/v1/{signal}")
+    def one(signal: str, argument: str, endpoint: str | None) -> Export | None:
+        own = check(argument, values.http_address, endpoint)
+        found = exports.of_one(signal, read, every, own)
+        return found and replace(found, headers={**given.headers, **found.headers})
 
-    loki = check("loki", _http_address, given.loki)
+    traces = one("traces", "traces_endpoint", given.traces_endpoint)
+    lines = one("logs", "logs_endpoint", given.logs_endpoint)
+    loki = check("loki", values.http_address, given.loki)
     redact = given.redact
     if redact is not None:
-        checked = (check("redact", _expression, pattern) for pattern in redact)
+        checked = (check("redact", values.expression, pattern) for pattern in redact)
         redact = tuple(pattern for pattern in checked if pattern is not None)
-
-    if environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", _PROTOCOL) != _PROTOCOL:
-        problems.append(f"OTEL_EXPORTER_OTLP_PROTOCOL has no effect: otelkit speaks {_PROTOCOL}")
     settings = Settings(
         service=read("OTEL_SERVICE_NAME", str, given.service),
-        events=read("OTELKIT_EVENTS", _events_address, events),
+        events=read("OTELKIT_EVENTS", values.events_address, events),
         events_token=read("OTELKIT_EVENTS_TOKEN", str, given.events_token),
-        metrics_port=read("OTELKIT_METRICS_PORT", _port, given.metrics_port),
+        metrics_port=read("OTELKIT_METRICS_PORT", values.port, given.metrics_port),
         metrics_host=read("OTELKIT_METRICS_HOST", str, given.metrics_host),
-        endpoint=endpoint,
-        traces_endpoint=of_signal(
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "traces", "traces_endpoint", given.traces_endpoint
-        ),
-        logs_endpoint=of_signal(
-            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "logs", "logs_endpoint", given.logs_endpoint
-        ),
-        headers={**given.headers, **read("OTEL_EXPORTER_OTLP_HEADERS", _pairs, {})},
-        timeout=read("OTEL_EXPORTER_OTLP_TIMEOUT", _seconds, given.timeout),
-        resource={**given.resource, **read("OTEL_RESOURCE_ATTRIBUTES", _pairs, {})},
-        propagate_to=read("OTELKIT_PROPAGATE_TO", _names, given.propagate_to),
-        instrument=read("OTELKIT_INSTRUMENT", _names, given.instrument),
-        loki=read("OTELKIT_LOKI", _http_address, loki),
-        redact=read("OTELKIT_REDACT", lambda text: (_expression(text),), redact),
+        endpoint=every.endpoint or None,
+        traces_endpoint=traces.endpoint if traces else None,
+        logs_endpoint=lines.endpoint if lines else None,
+        headers={**given.headers, **every.headers},
+        timeout=every.timeout,
+        resource={**given.resource, **read("OTEL_RESOURCE_ATTRIBUTES", values.pairs, {})},
+        propagate_to=read("OTELKIT_PROPAGATE_TO", values.names, given.propagate_to),
+        instrument=read("OTELKIT_INSTRUMENT", values.names, given.instrument),
+        loki=read("OTELKIT_LOKI", values.http_address, loki),
+        redact=read("OTELKIT_REDACT", lambda text: (values.expression(text),), redact),
         spool=read("OTELKIT_SPOOL", Path, given.spool),
-        spool_limit=read("OTELKIT_SPOOL_LIMIT", _limit, given.spool_limit),
-        fsync=read("OTELKIT_FSYNC", _boolean, given.fsync),
-        logs=read("OTELKIT_LOGS", _boolean, given.logs),
-        disabled=read("OTEL_SDK_DISABLED", _boolean, given.disabled),
+        spool_limit=read("OTELKIT_SPOOL_LIMIT", values.limit, given.spool_limit),
+        fsync=read("OTELKIT_FSYNC", values.boolean, given.fsync),
+        logs=read("OTELKIT_LOGS", values.boolean, given.logs),
+        disabled=read("OTEL_SDK_DISABLED", values.boolean, given.disabled),
+        traces=traces,
+        lines=lines,
     )
     return settings, problems
 
@@ -156,79 +159,3 @@ def _existing(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
-
-
-def _events_address(text: str) -> str:
-    return _address(text, "amqp", "amqps", "http", "https")
-
-
-def _http_address(text: str) -> str:
-    return _address(text, "http", "https")
-
-
-def _address(text: str, *schemes: str) -> str:
-    try:
-        parts = urlsplit(text)
-        right = parts.scheme in schemes and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        right = False
-    if not right:
-        # What was given may hold a password, so it is not repeated.
-        raise ValueError(f"write an address such as {schemes[0]}://host ({', '.join(schemes)})")
-    return text
-
-
-def _expression(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"write a regular expression, not {text!r} ({error})") from error
-    return text
-
-
-def _port(text: str) -> int:
-    port = _whole(text)
-    if port is None or port > 65535:
-        raise ValueError(f"write a port from 0 to 65535, not {text!r}")
-    return port
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text) if text.replace(".", "", 1).isdecimal() and text.isascii() else 0.0
-    if not seconds:
-        raise ValueError(f"write seconds above 0, not {text!r}")
-    return seconds
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, (name.strip() for name in text.split(","))))
-
-
-def _pairs(text: str) -> dict[str, str]:
-    found = {}
-    for pair in _names(text):
-        name, equals, value = (part.strip() for part in pair.partition("="))
-        if not (name and equals):
-            # What was given may hold a token, so it is not repeated.
-            raise ValueError("write name=value, and commas between several")
-        found[unquote(name)] = unquote(value)
-    return found
-
-
-def _limit(text: str) -> int:
-    limit = _whole(text)
-    if not limit:
-        raise ValueError(f"write a whole number of events above 0, not {text!r}")
-    return limit
-
-
-def _whole(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else None
-
-
-def _boolean(text: str) -> bool:
-    values = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in values:
-        raise ValueError(f"write true or false, not {text!r}")
-    return values[text.lower()]

@@ -9,18 +9,18 @@ from typing import Any
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 from opentelemetry.trace import Link, Status
 
+from otelkit.instrument.exports import Export
 from otelkit.instrument.metrics import SPANS
 from otelkit.instrument.queues import Drop, Limits, SendQueue
 from otelkit.instrument.redact import Redactor
-from otelkit.instrument.settings import Settings
 
 
-def queue(endpoint: str, settings: Settings, drop: Drop) -> SendQueue[ReadableSpan]:
+def queue(export: Export, drop: Drop) -> SendQueue[ReadableSpan]:
     """The queue before an OTLP endpoint."""
     from otelkit.instrument import otlp  # takes time, and not every process has an endpoint
 
-    limits = Limits.of(os.environ, "OTEL_BSP", settings.timeout)
-    return SendQueue(SPANS, lambda: otlp.spans(endpoint, settings.headers), drop, limits)
+    limits = Limits.of(os.environ, "OTEL_BSP", export.timeout)
+    return SendQueue(SPANS, lambda: otlp.spans(export), drop, limits)
 
 
 class QueueingSpanProcessor(SpanProcessor):

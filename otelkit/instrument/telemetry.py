@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 from opentelemetry import trace
@@ -28,10 +29,11 @@ from otelkit.instrument import (
     traces,
     workers,
 )
+from otelkit.instrument.collectors import Collectors
 from otelkit.instrument.eventlog import EventLog
-from otelkit.instrument.exposition import MetricsServer
+from otelkit.instrument.exposition import MetricsServer, Scrape
 from otelkit.instrument.lifecycle import SHUTDOWN_SECONDS
-from otelkit.instrument.metrics import ServiceMetrics
+from otelkit.instrument.metrics import COLLECTOR_FAILED, METRICS, ServiceMetrics
 from otelkit.instrument.process import ProcessMetrics
 from otelkit.instrument.queues import SendQueue
 from otelkit.instrument.redact import Redactor, Unredacted
@@ -156,8 +158,8 @@ class Telemetry:
             root = logging.getLogger()
             self._add_handler(logs.json_handler(settings.service, self._reader))
             root.setLevel(min(root.level, logging.INFO))
-        if settings.logs_endpoint is not None:
-            lines = self._add_queue(logs.queue(settings.logs_endpoint, settings, self.metrics.drop))
+        if settings.lines is not None:
+            lines = self._add_queue(logs.queue(settings.lines, settings, self.metrics.drop))
             self._add_handler(logs.OtlpHandler(self._reader, lines))
         if settings.loki is not None:
             said = self._add_queue(loki.queue(settings.loki, settings, self.metrics.drop))
@@ -184,9 +186,9 @@ class Telemetry:
             self._trace_with(adopted)
 
     def _own_traces(self) -> TracerProvider:
-        exporting, endpoint = None, self.settings.traces_endpoint
-        if endpoint is not None:
-            queue = spans.queue(endpoint, self.settings, self.metrics.drop)
+        exporting, export = None, self.settings.traces
+        if export is not None:
+            queue = spans.queue(export, self.metrics.drop)
             exporting = spans.QueueingSpanProcessor(self._add_queue(queue), self.redactor)
         ours = traces.provider(self.settings, exporting)
         self._ends.append(lambda: traces.retire(ours))
@@ -207,17 +209,21 @@ class Telemetry:
         port = self.settings.metrics_port
         if port is None:
             return
-        shared = workers.enabled()
-        registry = workers.registry() if shared else self._registry
         host = self.settings.metrics_host
         try:
-            self._server = MetricsServer(host, port, registry, shared=shared)
+            self._server = MetricsServer(host, port, self._scrape(), shared=workers.enabled())
         except OSError as error:
             raise UnavailableError(
                 f"metrics are off: {host}:{port}: {error.strerror}; the service goes on without "
                 "them; several workers share a port where PROMETHEUS_MULTIPROC_DIR names a folder"
             ) from error
         self.metrics_port = self._server.server_port
+
+    def _scrape(self) -> Scrape:
+        if workers.enabled():
+            return lambda _: workers.registry()
+        lose = partial(self.metrics.drop, METRICS, COLLECTOR_FAILED)
+        return Collectors(self._registry, lose).guarded
 
     def _start_events(self) -> None:
         if self.settings.events is not None:

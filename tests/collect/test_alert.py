@@ -16,7 +16,7 @@ from collecting import StartCollector, batch, moved
 from conftest import enter
 from otelkit import names
 from shop import monitoring
-from shop.servers import Alertmanager, Prometheus
+from shop.prometheus import Alertmanager, Prometheus
 from shop.services import Collector
 from shop.waiting import until
 

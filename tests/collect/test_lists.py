@@ -17,7 +17,6 @@ import httpx
 import jsonschema
 import pytest
 from prometheus_client import CollectorRegistry
-from starlette.routing import Route
 
 from collecting import StartCollector, batch, moved, of, otelkit, scrape
 from otelkit import names, spec
@@ -169,17 +168,9 @@ def test_lists_are_filtered_and_every_page_goes_on_where_the_last_ended(api: Api
     assert page["next"] is not None
 
 
-def test_the_description_has_every_route_and_answers_are_what_it_says(api: Api) -> None:
+def test_answers_are_what_the_description_says(api: Api) -> None:
     client = Client(api)
     described = client.get("/openapi.json").json()
-    operations = {(path, method) for path, at in described["paths"].items() for method in at}
-    routes = {
-        (route.path.replace(":path", ""), method.lower())
-        for route in api.app().routes
-        if isinstance(route, Route)
-        for method in (route.methods or set()) - {"HEAD"}
-    }
-    assert operations == routes
     tell(api, moved("A-1", "manufacturing", NOW - 90, aliases={"mes": "W-7"}))
     until_then = datetime.fromtimestamp(NOW + 60, UTC).isoformat()
     for path, template, content in (

@@ -23,7 +23,8 @@ from otelkit import events, names
 from otelkit.collect.storage.lease import shard_name
 from rigged import LAUNCHER, MID_HAND_OVER
 from shop.databases import PostgreSQL
-from shop.servers import HOST, Prometheus, RabbitMQ
+from shop.prometheus import Prometheus
+from shop.servers import HOST, RabbitMQ
 from shop.services import SLA_FILE, Collector
 from shop.waiting import until
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import socket
+import ssl
 import threading
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -16,6 +21,14 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 Attributes = dict[str, Any]
+PROOF: Final = Path(__file__).parent / "data" / "localhost.pem"
+"""A certificate of 127.0.0.1 with its key, signed by itself, until 2120: of server, client and
+authority at once."""
+_UNPACK: Final[dict[str | None, Callable[[bytes], bytes]]] = {
+    None: bytes,
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+}
 
 
 def attributes(pairs: Iterable[KeyValue]) -> Attributes:
@@ -29,10 +42,14 @@ class OtlpEndpoint:
     hung: bool = False
     port: int = 0
     """0 takes a free one."""
+    tls: bool = False
+    """Whether it speaks TLS with :data:`PROOF`, to clients that have it too."""
     spans: list[tuple[Attributes, Span]] = field(default_factory=list)
     logs: list[tuple[Attributes, LogRecord]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     """Of each request, names in lower case."""
+    paths: list[str] = field(default_factory=list)
+    """Of each request."""
     asked: threading.Event = field(default_factory=threading.Event)
     """Set once a request has come in."""
 
@@ -43,7 +60,9 @@ class OtlpEndpoint:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = _UNPACK[self.headers["Content-Encoding"]](body)
                 endpoint.headers.append({k.lower(): v for k, v in self.headers.items()})
+                endpoint.paths.append(self.path)
                 endpoint.asked.set()
                 if endpoint.hung:
                     endpoint._released.wait()
@@ -57,6 +76,8 @@ class OtlpEndpoint:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
+        if self.tls:
+            self._server.socket = _secured(self._server.socket)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
@@ -72,7 +93,7 @@ class OtlpEndpoint:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def named(self, name: str) -> Span:
         """The one span of that name."""
@@ -91,6 +112,14 @@ class OtlpEndpoint:
         else:
             return False
         return True
+
+
+def _secured(listening: socket.socket) -> ssl.SSLSocket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(PROOF)
+    context.load_verify_locations(PROOF)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context.wrap_socket(listening, server_side=True)
 
 
 class FlappingEndpoint:

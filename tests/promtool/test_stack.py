@@ -15,7 +15,7 @@ from otelkit.generate import files
 from otelkit.generate.stack import UNROUTED
 from otelkit.model import Environment, Sla
 from queries import rule_texts, rules
-from shop.servers import Alertmanager
+from shop.prometheus import Alertmanager
 from shop.waiting import until
 
 from .conftest import SLA_FILES, Program

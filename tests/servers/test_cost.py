@@ -17,7 +17,8 @@ from otelkit import spec
 from otelkit.generate import cost, files
 from otelkit.generate.rule import Recording, Rule
 from queries import Series
-from shop.servers import MissingServerError, Prometheus, find_program
+from shop.prometheus import Prometheus
+from shop.servers import MissingServerError, find_program
 
 ROOT = Path(__file__).parents[2]
 HOUR, DAY = 3600, 86_400

@@ -14,7 +14,8 @@ import pytest
 
 from otelkit.errors import UnavailableError
 from shop import servers
-from shop.servers import MissingServerError, Prometheus, RabbitMQ
+from shop.prometheus import Prometheus
+from shop.servers import MissingServerError, RabbitMQ
 
 
 def publish(url: str, queue: str) -> None:

@@ -6,20 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from otelkit.collect.api import answers, requests
+from otelkit.collect.api import orderanswers, requests
 from otelkit.collect.shards.merging import cursor, merged
 
 SHARDS = range(3)
 Alarms = list[tuple[float, int]]
-LISTED = answers.Listed("", "", "", "", "", "", None, "", 0.0, None, "")
+LISTED = orderanswers.Listed("", "", "", "", "", "", None, "", 0.0, None, "")
 
 
-def page(alarms: Alarms, after: str | None, limit: int) -> answers.Orders:
+def page(alarms: Alarms, after: str | None, limit: int) -> orderanswers.Orders:
     """As a shard answers: at most ``limit``, and where the list goes on if there may be more."""
     behind = (float("-inf"), 0) if after is None else requests.cursor(after)
     found = [alarm for alarm in sorted(alarms) if alarm > behind][:limit]
-    orders = [replace(LISTED, after=answers.cursor(alarm)) for alarm in found]
-    return answers.Orders(orders, None if len(found) < limit else orders[-1].after)
+    orders = [replace(LISTED, after=orderanswers.cursor(alarm)) for alarm in found]
+    return orderanswers.Orders(orders, None if len(found) < limit else orders[-1].after)
 
 
 @given(

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from conftest import enter
-from shop.servers import Prometheus
+from shop.prometheus import Prometheus
 
 MINUTE = 60
 History = Mapping[str, Sequence[float | None]]

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shop.servers import Prometheus
+from shop.prometheus import Prometheus
 from shop.waiting import until
 from verify.conftest import Otelkit, StartTarget, StartWithHistory
 

@@ -12,7 +12,8 @@ import pytest
 
 from otelkit import names
 from otelkit.verify.gate import Finding, Verdict, overall
-from shop.servers import Prometheus, RabbitMQ
+from shop.prometheus import Prometheus
+from shop.servers import RabbitMQ
 from verify.conftest import MINUTE, StartWithHistory
 
 SLA = """

@@ -23,7 +23,7 @@ from otelkit.verify.backtest import Backtest
 from otelkit.verify.prometheus import Prometheus
 from otelkit.verify.replay import Rule
 from otelkit.verify.scratch import find, scratch
-from shop import servers
+from shop import prometheus
 from shop.waiting import until
 from verify.conftest import MINUTE, Otelkit, StartTarget
 
@@ -106,15 +106,15 @@ def exposed(fast: int, slow: int) -> bytes:
 
 
 @pytest.fixture
-def server(tmp_path: Path, start_target: StartTarget) -> Iterator[servers.Prometheus]:
+def server(tmp_path: Path, start_target: StartTarget) -> Iterator[prometheus.Prometheus]:
     """It takes a past, and scrapes a native histogram."""
     kind = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily"
     target = start_target(exposed(5, 2), f"{kind}; encoding=delimited")
     jobs = [{"job_name": "scraped", "static_configs": [{"targets": [target]}]}]
     config = json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs})
 
-    def made() -> servers.Prometheus:
-        found = servers.Prometheus(tmp_path / "prometheus", config)
+    def made() -> prometheus.Prometheus:
+        found = prometheus.Prometheus(tmp_path / "prometheus", config)
         found.process.command += (
             "--enable-feature=native-histograms",
             "--web.enable-remote-write-receiver",
@@ -181,7 +181,7 @@ def counted(sla: Path, live: Prometheus, begin: int) -> Callable[[str], list[lis
 
 
 def test_a_native_histogram_counts_and_alerts_as_the_classic_one_of_the_same_requests(
-    sla: Path, server: servers.Prometheus, otelkit: Otelkit
+    sla: Path, server: prometheus.Prometheus, otelkit: Otelkit
 ) -> None:
     begin = beginning()
     with Prometheus(server.url) as live:
@@ -202,7 +202,7 @@ def test_a_native_histogram_counts_and_alerts_as_the_classic_one_of_the_same_req
 
 
 def test_check_asks_for_native_histograms_as_for_counters(
-    sla: Path, server: servers.Prometheus, otelkit: Otelkit
+    sla: Path, server: prometheus.Prometheus, otelkit: Otelkit
 ) -> None:
     begin = beginning()
     falling = [(begin + MINUTE * at, at % 10, 0) for at in range(MINUTES)]

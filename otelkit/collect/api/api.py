@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from otelkit.collect.api import answers, clockanswers, live, openapi, requests
+from otelkit.collect.api import answers, clockanswers, live, openapi, orderanswers, requests
 from otelkit.collect.api.acks import MOST
 from otelkit.collect.api.exposition import HTTP
 from otelkit.collect.api.openapi import OPEN_PATHS
@@ -55,22 +55,7 @@ class Api:
 
     def app(self) -> Starlette:
         """The ASGI application."""
-        routes = [
-            Route("/metrics", self.metrics),
-            Route("/healthz", self.healthz),
-            Route("/readyz", self.readyz),
-            Route("/openapi.json", self.openapi),
-            Route("/events", self.post_events, methods=["POST"]),
-            Route("/orders", self.list_orders),
-            Route("/orders/{order_id:path}", self.order),
-            Route("/orders/{order_id:path}", self.erase, methods=["DELETE"]),
-            Route("/acks", self.acknowledge, methods=["POST"]),
-            Route("/quarantine", self.quarantine),
-            Route("/clocks", self.clocks),
-            Route("/clocks/plan", self.plan, methods=["POST"]),
-            Route("/clocks/apply", self.apply, methods=["POST"]),
-        ]
-        return application(routes, self.token, self.refused)
+        return application(routes(self), self.token, self.refused)
 
     # --- itself ----------------------------------------------------------------------------
 
@@ -117,7 +102,9 @@ class Api:
         return self._found(request.path_params["order_id"])
 
     def _found(self, name: str) -> Response:
-        return found(name, [answers.order(story) for story in self.orders.find(name, self.clock())])
+        return found(
+            name, [orderanswers.order(story) for story in self.orders.find(name, self.clock())]
+        )
 
     def erase(self, request: Request) -> Response:
         """Delete what is personal of the orders of that name, and why they were acknowledged."""
@@ -126,7 +113,7 @@ class Api:
         if not known:
             return self._found(name)
         self.orders.acks.add(known, now, "", now)
-        return json_response(answers.Erased(self.engine.erase(name)))
+        return json_response(orderanswers.Erased(self.engine.erase(name)))
 
     async def acknowledge(self, request: Request) -> Response:
         """Somebody knows that an order is late."""
@@ -147,15 +134,15 @@ class Api:
         question = requests.question(request, self.engine)
         if openapi.EVENT_STREAM in request.headers.get("accept", ""):
 
-            async def look() -> answers.Orders:
+            async def look() -> orderanswers.Orders:
                 return await run_in_threadpool(self._listed, question)
 
             return live.response(look, self.admission, self.stopping)
         return json_response(await run_in_threadpool(self._listed, question))
 
-    def _listed(self, question: requests.Question) -> answers.Orders:
+    def _listed(self, question: requests.Question) -> orderanswers.Orders:
         now = self.clock()
-        return answers.orders(self.orders.late(**question, now=now), now)
+        return orderanswers.orders(self.orders.late(**question, now=now), now)
 
     # --- another SLA file ------------------------------------------------------------------
 
@@ -186,6 +173,18 @@ class Api:
         except ConfigError as error:
             raise HTTPException(409, str(error)) from error
         return self._clocks(202)
+
+
+def routes(endpoints: object) -> list[Route]:
+    """One for each operation of the API; it is answered by the method of its name."""
+    return [
+        Route(
+            one.path.replace("}", ":path}"),
+            getattr(endpoints, one.name),
+            methods=[one.method.upper()],
+        )
+        for one in openapi.OPERATIONS
+    ]
 
 
 def application(routes: Sequence[BaseRoute], token: str | None, refused: Counter[int]) -> Starlette:
@@ -237,13 +236,13 @@ def exposed(registry: CollectorRegistry, request: Request) -> Response:
     return Response(encode(registry), headers={"Content-Type": content_type})
 
 
-def found(name: str, orders: list[answers.Order]) -> Response:
+def found(name: str, orders: list[orderanswers.Order]) -> Response:
     """The orders that were asked for by a name, or a sentence where there are none."""
     if not orders:
         # With an empty list, which tells it from a server that knows no such path.
         told = f"no order {name!r} is known; no event has told of it"
-        return json_response(answers.Unknown(told), UNKNOWN)
-    return json_response(answers.Found(orders))
+        return json_response(orderanswers.Unknown(told), UNKNOWN)
+    return json_response(orderanswers.Found(orders))
 
 
 def json_response(answer: object, status: int = 200) -> Response:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 
-from otelkit.collect.api import answers, openapi
+from otelkit.collect.api import answers, openapi, orderanswers
 from otelkit.collect.api.requests import Admission
 from otelkit.errors import StoreError
 
@@ -22,7 +22,7 @@ SIGN_SECONDS: Final = 15.0
 
 
 def response(
-    look: Callable[[], Awaitable[answers.Orders]],
+    look: Callable[[], Awaitable[orderanswers.Orders]],
     admission: Admission,
     stopping: Callable[[], bool],
 ) -> StreamingResponse:
@@ -36,7 +36,7 @@ def response(
 
 
 async def _live(
-    look: Callable[[], Awaitable[answers.Orders]],
+    look: Callable[[], Awaitable[orderanswers.Orders]],
     admission: Admission,
     stopping: Callable[[], bool],
 ) -> AsyncIterator[bytes]:
@@ -61,7 +61,7 @@ def _sse(event: str, answer: object) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (event.encode(), msgspec.json.encode(answer))
 
 
-def _without_age(page: answers.Orders) -> bytes:
+def _without_age(page: orderanswers.Orders) -> bytes:
     """A page as it is compared: what only grows older is no news."""
     orders = [replace(order, overdue_seconds=0.0) for order in page.orders]
     return msgspec.json.encode(replace(page, orders=orders))

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from otelkit import events
-from otelkit.collect.api import answers, clockanswers
+from otelkit.collect.api import answers, clockanswers, orderanswers
 from otelkit.collect.api.requests import KINDS, MAX_PAGE, AckRequest
 
 JSON: Final = "application/json"
@@ -25,9 +25,11 @@ _EVENT: Final = {"$ref": _REF.format(name="OrderMoved")}
 class Operation:
     """A path and method, what may be asked, and the types of the answers by status.
 
-    An answer of no type is text.
+    ``name`` is the method that answers it, of whatever serves the API. An answer of no type is
+    text.
     """
 
+    name: str
     path: str
     method: str
     summary: str
@@ -73,15 +75,25 @@ _CHANGING: Final = {
 }  # fmt: skip
 
 OPERATIONS: Final = (
-    Operation("/metrics", "get", "The collector's metrics, for Prometheus.", {200: None}),
-    Operation("/healthz", "get", "Whether deadlines are looked for.", {200: None, 503: None}),
     Operation(
-        "/readyz", "get", "Whether every source is read, and else why not.",
+        "metrics", "/metrics", "get",
+        "The collector's metrics, for Prometheus.",
+        {200: None},
+    ),
+    Operation(
+        "healthz", "/healthz", "get",
+        "Whether deadlines are looked for.",
+        {200: None, 503: None},
+    ),
+    Operation(
+        "readyz", "/readyz", "get",
+        "Whether every source is read, and else why not.",
         {200: answers.Readiness, 503: answers.Readiness},
     ),
-    Operation("/openapi.json", "get", "This description.", {200: dict}),
+    Operation("openapi", "/openapi.json", "get", "This description.", {200: dict}),
     Operation(
-        "/events", "post", "Tell of order events: one CloudEvent, or an array of them.",
+        "post_events", "/events", "post",
+        "Tell of order events: one CloudEvent, or an array of them.",
         {
             200: answers.Outcome, 202: answers.Accepted, 400: answers.Refusal,
             408: answers.Refusal, 413: answers.Refusal, 422: answers.Outcome,
@@ -93,41 +105,49 @@ OPERATIONS: Final = (
         },
     ),
     Operation(
-        "/orders", "get", "Clocks of open orders by deadline; as a stream, again when they change.",
-        {200: answers.Orders, 400: answers.Refusal, 429: answers.Refusal},
+        "list_orders", "/orders", "get",
+        "Clocks of open orders by deadline; as a stream, again when they change.",
+        {200: orderanswers.Orders, 400: answers.Refusal, 429: answers.Refusal},
         _FILTERS,
         more={EVENT_STREAM: {"schema": {"type": "string"}}},
     ),
     Operation(
-        "/orders/{order_id}", "get", "Where an order is, how its clocks stand, how it came there.",
-        {200: answers.Found, 404: answers.Unknown}, (_ORDER_ID,),
+        "order", "/orders/{order_id}", "get",
+        "Where an order is, how its clocks stand, how it came there.",
+        {200: orderanswers.Found, 404: orderanswers.Unknown}, (_ORDER_ID,),
     ),
     Operation(
-        "/orders/{order_id}", "delete", "Delete what is personal of an order.",
-        {200: answers.Erased, 404: answers.Unknown}, (_ORDER_ID,),
+        "erase", "/orders/{order_id}", "delete",
+        "Delete what is personal of an order.",
+        {200: orderanswers.Erased, 404: orderanswers.Unknown}, (_ORDER_ID,),
     ),
     Operation(
-        "/acks", "post", "Take a late order as known for a while; `until` in the past ends that.",
+        "acknowledge", "/acks", "post",
+        "Take a late order as known for a while; `until` in the past ends that.",
         {
-            200: answers.Found, 400: answers.Refusal, 404: answers.Unknown, 409: answers.Refusal,
-            413: answers.Refusal,
+            200: orderanswers.Found, 400: answers.Refusal, 404: orderanswers.Unknown,
+            409: answers.Refusal, 413: answers.Refusal,
         },
         body={JSON: {"schema": {"$ref": _REF.format(name="AckRequest")}}},
     ),
     Operation(
-        "/clocks", "get", "Which policies clocks follow; how far a plan or its application is.",
+        "clocks", "/clocks", "get",
+        "Which policies clocks follow; how far a plan or its application is.",
         {200: clockanswers.Clocks},
     ),
     Operation(
-        "/clocks/plan", "post", "Begin to tell what an SLA file would change.",
+        "plan", "/clocks/plan", "post",
+        "Begin to tell what an SLA file would change.",
         _CHANGING, body=_SLA,
     ),
     Operation(
-        "/clocks/apply", "post", "Judge by an SLA file from now on, open orders too.",
+        "apply", "/clocks/apply", "post",
+        "Judge by an SLA file from now on, open orders too.",
         _CHANGING, body=_SLA,
     ),
     Operation(
-        "/quarantine", "get", "What was no event, the latest first.",
+        "quarantine", "/quarantine", "get",
+        "What was no event, the latest first.",
         {200: answers.Quarantine, 400: answers.Refusal}, (_LIMIT,),
     ),
 )  # fmt: skip
@@ -166,6 +186,7 @@ def _operation(one: Operation, *, guarded: bool) -> dict[str, Any]:
         responses["200"]["content"] |= one.more
     body = {} if one.body is None else {"requestBody": {"required": True, "content": one.body}}
     return {
+        "operationId": one.name,
         "summary": one.summary,
         "parameters": list(one.parameters),
         "responses": responses,

@@ -22,11 +22,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from otelkit.collect.api import answers, clockanswers, live, openapi, requests
-from otelkit.collect.api.api import UNKNOWN, application, exposed, found, json_response
+from otelkit.collect.api import answers, clockanswers, live, openapi, orderanswers, requests
+from otelkit.collect.api.api import UNKNOWN, application, exposed, found, json_response, routes
 from otelkit.collect.api.exposition import HTTP
 from otelkit.collect.shards import clockmerging, merging
 from otelkit.collect.shards.fleet import Fleet
@@ -55,23 +55,8 @@ class Front:
 
     def app(self) -> Starlette:
         """The ASGI application."""
-        routes = [
-            Route("/metrics", self.metrics),
-            Route("/healthz", self.healthz),
-            Route("/readyz", self.readyz),
-            Route("/openapi.json", self.openapi),
-            Route("/events", self.post_events, methods=["POST"]),
-            Route("/orders", self.list_orders),
-            Route("/orders/{order_id:path}", self.order),
-            Route("/orders/{order_id:path}", self.erase, methods=["DELETE"]),
-            Route("/acks", self.acknowledge, methods=["POST"]),
-            Route("/quarantine", self.quarantine),
-            Route("/clocks", self.clocks),
-            Route("/clocks/plan", self.change, methods=["POST"]),
-            Route("/clocks/apply", self.change, methods=["POST"]),
-            Mount("/shards", self.of_shard),
-        ]
-        return application(routes, self.token, self.refused)
+        shards = Mount("/shards", self.of_shard)
+        return application([*routes(self), shards], self.token, self.refused)
 
     # --- itself ----------------------------------------------------------------------------
 
@@ -137,8 +122,8 @@ class Front:
         if not known:
             return _found(name, known)
         told = await self._each(known, "DELETE", _path(name))
-        erased = [_decoded(one, answers.Erased).orders for one in told.values()]
-        return json_response(answers.Erased(sum(erased)))
+        erased = [_decoded(one, orderanswers.Erased).orders for one in told.values()]
+        return json_response(orderanswers.Erased(sum(erased)))
 
     async def acknowledge(self, request: Request) -> Response:
         """Somebody knows that an order is late."""
@@ -147,7 +132,7 @@ class Front:
         known = await self._find(name)
         told = await self._each(known, "POST", "/acks", body=body)
         _raise_refused(told)
-        return _found(name, {n: _decoded(one, answers.Found) for n, one in told.items()})
+        return _found(name, {n: _decoded(one, orderanswers.Found) for n, one in told.items()})
 
     async def list_orders(self, request: Request) -> Response:
         """A page of orders by deadline; the same again whenever it changes, as a stream."""
@@ -155,7 +140,7 @@ class Front:
         limit = requests.limit(request)
         after = merging.cursor(asked.pop("after", None), self.fleet.shards)
 
-        async def look() -> answers.Orders:
+        async def look() -> orderanswers.Orders:
             told = await self._each(
                 self.fleet.shards,
                 "GET",
@@ -163,7 +148,7 @@ class Front:
                 {n: urlencode(asked | after[n]) for n in self.fleet.shards},
             )
             _raise_refused(told)
-            pages = {n: _decoded(one, answers.Orders) for n, one in told.items()}
+            pages = {n: _decoded(one, orderanswers.Orders) for n, one in told.items()}
             return merging.merged(pages, limit)
 
         if openapi.EVENT_STREAM not in request.headers.get("accept", ""):
@@ -185,13 +170,15 @@ class Front:
         _raise_refused(told)
         return json_response(await self._clocks(), 202)
 
+    plan = apply = change
+
     async def _clocks(self) -> clockanswers.Clocks:
         told = await self._read_all("/clocks", {}, clockanswers.Clocks)
         return clockmerging.merged(list(told.values()))
 
     # --- asking ----------------------------------------------------------------------------
 
-    async def _find(self, name: str) -> dict[int, answers.Found]:
+    async def _find(self, name: str) -> dict[int, orderanswers.Found]:
         """The orders of a name by shard: those whose id it is, or else those that others call so.
 
         An id has all its events in one shard, so that where it is found no other is missed.
@@ -203,7 +190,7 @@ class Front:
             if isinstance(one, BaseException):
                 missed.append(one)
             elif one.status_code != UNKNOWN:
-                known[shard] = _decoded(one, answers.Found)
+                known[shard] = _decoded(one, orderanswers.Found)
         own = {n: at for n, at in known.items() if any(o.id == name for o in at.orders)}
         if missed and not own:
             raise missed[0]
@@ -273,7 +260,7 @@ def _decoded(answer: httpx.Response, kind: type[T]) -> T:
     return msgspec.json.decode(answer.content, type=kind)
 
 
-def _found(name: str, told: Mapping[int, answers.Found]) -> Response:
+def _found(name: str, told: Mapping[int, orderanswers.Found]) -> Response:
     return found(name, [order for one in told.values() for order in one.orders])
 
 

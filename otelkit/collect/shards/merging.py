@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 from starlette.exceptions import HTTPException
 
-from otelkit.collect.api import answers, requests
+from otelkit.collect.api import orderanswers, requests
 from otelkit.collect.storage.alarms import LAST_NUMBER, Alarm
 
 Place = tuple[float, int, int]
@@ -27,7 +27,7 @@ def cursor(text: str | None, shards: Sequence[int]) -> dict[int, dict[str, str]]
     if not (shard.isascii() and shard.isdecimal() and int(shard) in shards):
         raise HTTPException(400, f"after={text[:40]!r}; give what `next` said")
     last = requests.cursor(f"{instant},{number}")
-    return {one: {"after": answers.cursor(_after(last, int(shard), one))} for one in shards}
+    return {one: {"after": orderanswers.cursor(_after(last, int(shard), one))} for one in shards}
 
 
 def _after(last: Alarm, shard: int, asked: int) -> Alarm:
@@ -37,7 +37,7 @@ def _after(last: Alarm, shard: int, asked: int) -> Alarm:
     return last[0], LAST_NUMBER if asked < shard else 0
 
 
-def merged(pages: Mapping[int, answers.Orders], limit: int) -> answers.Orders:
+def merged(pages: Mapping[int, orderanswers.Orders], limit: int) -> orderanswers.Orders:
     """The first of what all shards found. It ends where some shard may know of more."""
     found = sorted(
         ((_place(one.after, shard), one) for shard, page in pages.items() for one in page.orders),
@@ -50,7 +50,7 @@ def merged(pages: Mapping[int, answers.Orders], limit: int) -> answers.Orders:
     orders = [
         replace(one, after=_told(place)) for place, one in found if last is None or place <= last
     ]
-    return answers.Orders(orders, None if last is None else _told(last))
+    return orderanswers.Orders(orders, None if last is None else _told(last))
 
 
 def _place(after: str, shard: int) -> Place:

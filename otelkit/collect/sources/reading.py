@@ -42,6 +42,8 @@ _HEARTBEAT: Final = 60
 """Seconds, where the address of the broker tells no other: RabbitMQ's own."""
 _LISTEN_SECONDS: Final = 1.0
 """How often it is seen whether the collector answers, and what is left to end in."""
+FORGOTTEN: Final = 3
+"""The exit code of one that the collector did not answer any more."""
 
 
 # --- what they say -------------------------------------------------------------------------
@@ -211,9 +213,10 @@ class Reading:
             while not self._is_forgotten():
                 if self._link.poll(_LISTEN_SECONDS):
                     self._hear(to_tag.decode(self._link.recv_bytes()))
+            os._exit(FORGOTTEN)
         self._is_over = True
         time.sleep(_LISTEN_SECONDS)
-        os._exit(0)
+        os._exit(0)  # the main thread hangs
 
     def _hear(self, tag: int) -> None:
         self._waits_since = time.monotonic()

@@ -135,25 +135,11 @@ def _timezone(text: str) -> ZoneInfo:
         raise ValueError(f"{text!r} is no time zone; write such as UTC or Europe/Moscow") from None
 
 
-def _every(text: str) -> timedelta:
-    value = q.duration(text)
-    if not timedelta(seconds=1) <= value <= timedelta(hours=1):
-        raise ValueError(f"{text} is out of range; write 1s to 1h")
-    return value
-
-
-def _overlap(text: str) -> timedelta:
-    value = q.duration(text)
-    if value > timedelta(days=7):
-        raise ValueError(f"{text} is too long; write at most 7d")
-    return value
-
-
 _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
     "url": str,
     "query": _query,
     "process": str,
     "timezone": _timezone,
-    "every": _every,
-    "overlap": _overlap,
+    "every": q.duration_in("1s", "1h"),
+    "overlap": q.duration_up_to("7d"),
 }

@@ -233,7 +233,7 @@ def _dropped(series: _Series) -> Json:
     lost = f"increase({series.of(names.TELEMETRY_DROPPED.name)}[$__rate_interval])"
     return panels.bars(
         "Telemetry that was lost",
-        "Spans, log records and order events that could not be delivered, by reason.",
+        "Spans, log records, order events and scrapes of a collector that were lost, by reason.",
         [prometheus(f"sum by (signal, reason) ({lost})", "{{signal}}: {{reason}}")],
         unit="short",
         limits=_FEW,
