@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -80,6 +80,23 @@ def bounded(channel: BlockingChannel) -> Iterator[None]:
         yield
     finally:
         connection.ioloop.remove_timeout(timer)
+
+
+def leave(channel: BlockingChannel) -> None:
+    """Close the connection, or break it where it holds deliveries that nobody has looked at.
+
+    pika would put them at the end of their queue, behind another reader's marker; the broker puts
+    them where they were.
+    """
+    connection = channel.connection
+    if not connection.is_open:
+        return
+    with suppress(AMQPError, OSError), bounded(channel):
+        if channel.get_waiting_message_count():
+            connection._impl._terminate_stream(AMQPConnectionError("left"))  # noqa: SLF001
+            connection.process_data_events(0)
+        else:
+            connection.close()
 
 
 def keep_trying(

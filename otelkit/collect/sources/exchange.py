@@ -20,6 +20,7 @@ from pika.exceptions import AMQPError
 
 from otelkit import events, names
 from otelkit.collect.sources import broker
+from otelkit.collect.sources.confirming import Confirming
 from otelkit.collect.storage.lease import shard_name
 from otelkit.errors import UnavailableError
 
@@ -160,6 +161,7 @@ class Outlet:
         self._shards = shards
         self._lock = threading.Lock()
         self._channel: BlockingChannel | None = None
+        self._confirming: Confirming | None = None
 
     def send(self, bodies: Sequence[bytes], source: str) -> None:
         """Return once the broker has all for good, else raise :class:`UnavailableError`.
@@ -209,21 +211,19 @@ class Outlet:
     def _publish(
         self, properties: pika.BasicProperties, messages: Sequence[tuple[str, bytes]]
     ) -> None:
-        channel = self._channel or self._open()
-        for queue, body in messages:
-            with broker.bounded(channel):
-                channel.basic_publish("", queue, body, properties, mandatory=True)
+        if self._confirming is None:
+            self._confirming = self._opened()
+        self._confirming.publish(properties, messages)
 
-    def _open(self) -> BlockingChannel:
+    def _opened(self) -> Confirming:
         channel = self._channel = broker.connect(self._url, "otelkit collector: events for shards")
         declare_exchanges(channel)
         for shard in range(self._shards):
             declare_shard(channel, shard, self._shards)
-        channel.confirm_delivery()
-        return channel
+        return Confirming(channel)
 
     def _close(self) -> None:
-        channel, self._channel = self._channel, None
+        channel, self._channel, self._confirming = self._channel, None, None
         if channel is not None and channel.connection.is_open:
             with suppress(AMQPError, OSError), broker.bounded(channel):  # it may be gone already
                 channel.connection.close()

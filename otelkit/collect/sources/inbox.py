@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from otelkit import names
@@ -13,6 +14,7 @@ from otelkit.collect.sources.exchange import Outlet, declare_exchanges, is_marke
 
 if TYPE_CHECKING:
     import pika
+    from pika.adapters.blocking_connection import BlockingChannel
 
 NAME: Final = "inbox"
 _PREFETCH: Final = 500
@@ -39,7 +41,7 @@ class Inbox:
         self._outlet = Outlet(url, shards)
         self._marker: str | None = None
         """In the queue, since :attr:`_marked`."""
-        self._marked = 0.0
+        self._marked = self._unbound = 0.0
 
     def run(self) -> None:
         """The body of a thread."""
@@ -54,7 +56,8 @@ class Inbox:
             declare_exchanges(channel)
             channel.basic_qos(prefetch_count=_PREFETCH)
             self._sources.up(NAME)
-            self._marker, unbound = None, 0.0
+            self._marker, self._unbound = None, 0.0
+            taken: list[bytes] = []
             for method, properties, body in channel.consume(
                 names.ORDERS_QUEUE, inactivity_timeout=_QUIET_SECONDS
             ):
@@ -63,19 +66,23 @@ class Inbox:
                 self._mark()
                 if method is None:
                     continue
-                if is_marker(properties.type or ""):
+                is_event = not is_marker(properties.type or "")
+                taken += [body] * is_event
+                if not is_event or not channel.get_waiting_message_count():
+                    self._send(taken, channel)
+                    taken = []
                     self._came(properties)
-                else:
-                    if time.monotonic() - unbound > _UNBIND_SECONDS:
-                        # The shards have the same events from the exchange itself.
-                        channel.queue_unbind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
-                        unbound = time.monotonic()
-                    self._outlet.send([body], rabbitmq.NAME)
-                channel.basic_ack(method.delivery_tag)
+                    channel.basic_ack(method.delivery_tag, multiple=True)
         finally:
             self._outlet.close()
-            if channel.connection.is_open:
-                channel.connection.close()
+            broker.leave(channel)
+
+    def _send(self, bodies: Sequence[bytes], channel: BlockingChannel) -> None:
+        if bodies and time.monotonic() - self._unbound > _UNBIND_SECONDS:
+            # The shards have the same events from the exchange itself.
+            channel.queue_unbind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
+            self._unbound = time.monotonic()
+        self._outlet.send(bodies, rabbitmq.NAME)
 
     def _mark(self) -> None:
         now = time.time()
@@ -84,7 +91,7 @@ class Inbox:
             self._marker = self._outlet.mark(names.ORDERS_QUEUE)
 
     def _came(self, properties: pika.BasicProperties) -> None:
-        """A marker, perhaps of another holder of the shard, who had the queue before."""
-        if properties.message_id == self._marker:
+        """Tell of the marker, if it is that; others are of whoever had the queue before."""
+        if self._marker is not None and properties.message_id == self._marker:
             self._marker = None
             self._outlet.complete(NAME, self._marked)
