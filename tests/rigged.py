@@ -34,6 +34,8 @@ ANYWHERE: Final = "anywhere"
 """Some milliseconds after the first commit."""
 MID_HAND_OVER: Final = "amid the hand-over of a shard"
 """Its work is done, and its lease is not given back yet."""
+MID_READING: Final = "amid the reading of a table"
+"""Some of its events are in the shards' queues, and the watermark stands."""
 POINTS: Final = (BEFORE_COMMIT, AFTER_COMMIT, BEFORE_ACK, MID_TICK, ANYWHERE)
 
 
@@ -98,6 +100,7 @@ def _rig_end(end: _End) -> None:
     from otelkit.collect.engine import engine
     from otelkit.collect.engine.batch import Batch
     from otelkit.collect.shards.ticker import Ticker
+    from otelkit.collect.sources.exchange import Outlet
     from otelkit.collect.sources.reader import Reader
     from otelkit.collect.storage.leases import Leases
     from otelkit.collect.storage.store import Store
@@ -139,6 +142,12 @@ def _rig_end(end: _End) -> None:
         end.passing(MID_HAND_OVER)
         release(self, leases)
 
+    send = Outlet.send
+
+    def sent(self: Outlet, bodies: Sequence[bytes], source: str) -> None:
+        end.passing(MID_READING)
+        send(self, bodies, source)
+
     prepare = Ticker.__init__
 
     def often(self: Ticker, *given: Any) -> None:
@@ -152,6 +161,7 @@ def _rig_end(end: _End) -> None:
     Batch.take = telling("events", Batch.take)  # type: ignore[method-assign]
     Batch.age = telling("time", Batch.age)  # type: ignore[method-assign]
     Reader.answer = answered  # type: ignore[method-assign]
+    Outlet.send = sent  # type: ignore[method-assign]
     Leases.release = given_back  # type: ignore[method-assign]
 
 

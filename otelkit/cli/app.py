@@ -22,6 +22,7 @@ from otelkit.cli import (
     clocks,
     collect,
     diff,
+    divide,
     explain,
     gate,
     generate,
@@ -54,6 +55,7 @@ app.command("backtest", epilog=backtest.EXAMPLE)(backtest.backtest)
 app.command("gate", epilog=gate.EXAMPLE)(gate.gate)
 app.command("collect", epilog=collect.EXAMPLE)(collect.collect)
 app.command("backup", epilog=backup.EXAMPLE)(backup.backup)
+app.command("divide", epilog=divide.EXAMPLE)(divide.divide)
 app.command("order", epilog=order.EXAMPLE)(order.order)
 app.add_typer(orders.app, name="orders")
 app.add_typer(clocks.app, name="clocks")

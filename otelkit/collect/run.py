@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -24,17 +24,20 @@ from starlette.applications import Starlette
 from otelkit.collect.api.api import Api
 from otelkit.collect.api.exposition import ALONE, HTTP, ProcessExposition
 from otelkit.collect.api.requests import refusals
-from otelkit.collect.engine.engine import Engine
 from otelkit.collect.settings import Settings
+from otelkit.collect.shards.baseline import Baseline
 from otelkit.collect.shards.instances import Instances
 from otelkit.collect.shards.shard import Shard
 from otelkit.collect.sources.conditions import Sources
-from otelkit.collect.sources.exchange import Outlet, ShardInlet, WholeInlet
+from otelkit.collect.sources.exchange import Outlet, ShardInlet, WholeInlet, shard_of
+from otelkit.collect.sources.inbox import NAME as INBOX
 from otelkit.collect.sources.inbox import Inbox
 from otelkit.collect.sources.rabbitmq import NAME, OrderSource
-from otelkit.collect.sources.sqlsource import DatabaseSource
-from otelkit.collect.sources.tables import Database
+from otelkit.collect.sources.relay import Relay
+from otelkit.collect.sources.sqlquery import Query
+from otelkit.collect.sources.sqlsource import DatabaseSource, Own
 from otelkit.collect.storage.lease import Lease, Terms, shard_name
+from otelkit.collect.storage.store import Store
 from otelkit.collect.storage.stores import open_shard, open_store
 from otelkit.errors import ConfigError, MissingExtraError, UnavailableError
 from otelkit.model import Sla
@@ -83,10 +86,9 @@ def _alone(sla: Sla, settings: Settings, stopping: threading.Event, stack: ExitS
         shard.readers.append(
             OrderSource(settings.amqp, WholeInlet(), engine, sources, stopping, batch=batch)
         )
-    for database in settings.databases:
-        _check_process(database, engine)
-        sources.down(database.name, "not connected yet")
-        shard.readers.append(DatabaseSource(database, engine, sources, stopping, batch=batch))
+    for query in _queries(sla, settings):
+        sources.down(query.database.name, "not connected yet")
+        shard.readers.append(DatabaseSource(query, Own(engine), sources, stopping, batch=batch))
     shard.watch_dead_letters()
     refused = refusals()
     own = ProcessExposition(sla.system, sources.all, refused)
@@ -124,6 +126,7 @@ def _among_others(
         raise MissingExtraError("a store in PostgreSQL", "postgres") from error
     terms = Terms(settings.shards or 1, settings.lease.total_seconds())
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+    queries = _queries(sla, settings)
     amqp = _noticed_within(settings.amqp or "", terms.seconds)
     outlet = Outlet(amqp, terms.shards)
     sources = Sources()
@@ -131,7 +134,7 @@ def _among_others(
     fleet = Fleet(
         terms,
         lambda: Leases(str(settings.store), terms, holder, settings.url),
-        partial(_held, sla, replace(settings, amqp=amqp), terms),
+        partial(_held, sla, replace(settings, amqp=amqp), terms, queries),
         sources,
         stopping,
     )
@@ -146,31 +149,59 @@ def _among_others(
 
 
 def _held(
-    sla: Sla, settings: Settings, terms: Terms, lease: Lease, lost: Callable[[], None]
+    sla: Sla,
+    settings: Settings,
+    terms: Terms,
+    queries: Sequence[Query],
+    lease: Lease,
+    lost: Callable[[], None],
 ) -> Held:
     """The shard of a lease, opened."""
-    name, amqp = shard_name(lease.shard), settings.amqp or ""
     store = open_shard(str(settings.store), lease, lost)
     try:
-        sources, stopping = Sources(f"shard {name}: "), threading.Event()
-        shard = Shard(sla, settings, name, store, sources, stopping)
+        return _opened(sla, settings, terms, queries, lease, store)
     except BaseException:
         store.close()
         raise
-    sources.down(NAME, "not connected yet")
-    shard.readers.append(
-        OrderSource(
-            amqp, ShardInlet(lease.shard, terms.shards), shard.engine, sources, stopping,
-            batch=settings.batch, outlet=Outlet(amqp, terms.shards), senders=[HTTP],
-        )
-    )  # fmt: skip
-    if lease.shard == 0:  # what there is once for all
-        shard.others.append(Inbox(amqp, terms.shards, sources, stopping))
-        shard.watch_dead_letters()
-    app = _api(shard, settings, stopping, refusals())
+
+
+def _opened(
+    sla: Sla,
+    settings: Settings,
+    terms: Terms,
+    queries: Sequence[Query],
+    lease: Lease,
+    store: Store,
+) -> Held:
     from otelkit.collect.shards.fleet import Held
 
-    return Held(lease, shard, app, shard.exposition(()), until=0.0)
+    name, amqp, batch = shard_name(lease.shard), settings.amqp or "", settings.batch
+    sources, stopping = Sources(f"shard {name}: "), threading.Event()
+    shard = Shard(sla, settings, name, store, sources, stopping)
+    engine, tables = shard.engine, [query.database.name for query in queries]
+    inlet, outlet = ShardInlet(lease.shard, terms.shards), Outlet(amqp, terms.shards)
+    metrics = Baseline(shard.exposition(tables), engine)
+    shard.ready = partial(metrics.wait, stopping)
+    waits = "waits to be scraped before it counts, since it was moved here"
+    sources.down(NAME, waits if metrics.is_due else "not connected yet")
+    shard.readers.append(
+        OrderSource(
+            amqp, inlet, engine, sources, stopping,
+            batch=batch, outlet=outlet, senders=[HTTP], relayed=[INBOX, *tables],
+        )
+    )  # fmt: skip
+    for query in queries:
+        # Each by one for all, as its name has it.
+        if shard_of(query.database.name, terms.shards) == lease.shard:
+            sources.down(query.database.name, "not connected yet")
+            relay = Relay(engine, Outlet(amqp, terms.shards))
+            shard.others.append(DatabaseSource(query, relay, sources, stopping, batch=batch))
+    if lease.shard == 0:  # what there is once for all
+        every = settings.tick.total_seconds()
+        shard.others.append(Inbox(amqp, terms.shards, sources, stopping, every=every))
+        shard.watch_dead_letters()
+    app = _api(shard, settings, stopping, refusals())
+    return Held(lease, shard, app, metrics, until=0.0)
 
 
 def _noticed_within(url: str, seconds: float) -> str:
@@ -181,13 +212,16 @@ def _noticed_within(url: str, seconds: float) -> str:
     return parts._replace(query=urlencode([*told, beat])).geturl()
 
 
-def _check_process(database: Database, engine: Engine) -> None:
-    process = database.table.process
-    if process not in engine.policies:
-        raise ConfigError(
-            f"the database {database.name!r} tells of the process {process!r}, which is not in "
-            f"the SLA file; it has {', '.join(engine.policies) or 'none'}"
-        )
+def _queries(sla: Sla, settings: Settings) -> list[Query]:
+    """Of all databases. Raises :class:`ConfigError` for what cannot be read."""
+    for database in settings.databases:
+        process = database.table.process
+        if process not in sla.processes:
+            raise ConfigError(
+                f"the database {database.name!r} tells of the process {process!r}, which is not in "
+                f"the SLA file; it has {', '.join(sla.processes) or 'none'}"
+            )
+    return [Query(database) for database in settings.databases]
 
 
 # --- HTTP ----------------------------------------------------------------------------------

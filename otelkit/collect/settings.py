@@ -101,11 +101,6 @@ def _check_shards(settings: Settings) -> None:
         )
     if settings.amqp is None:
         raise ConfigError("shards get their events from RabbitMQ; set amqp, or leave shards out")
-    if settings.databases:
-        raise ConfigError(
-            "databases are read by a collector without shards; leave shards out, "
-            "or read them with another collector, which has a store of its own"
-        )
     if settings.advertise is None and settings.listen[0] in {"0.0.0.0", "::"}:  # noqa: S104
         raise ConfigError(
             f"other collectors cannot find this one at {settings.listen[0]}; "

@@ -24,7 +24,7 @@ SHOP = ROOT / "examples" / "shop" / "sla.yaml"
 OTELKIT = Path(sys.executable).with_name("otelkit")
 COMMANDS = (
     "init", "check", "generate", "prove", "explain", "diff", "backtest", "gate", "import sloth",
-    "import openslo", "collect", "backup", "order", "orders overdue", "orders load",
+    "import openslo", "collect", "backup", "divide", "order", "orders overdue", "orders load",
     "orders ack", "orders erase", "clocks plan", "clocks apply", "clocks show", "schema",
 )  # fmt: skip
 FIVE = """\

@@ -5,85 +5,30 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
-from datetime import UTC, datetime, timedelta, tzinfo
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from sqlalchemy import Connection, create_engine, text
 
 from collecting import StartCollector, of, scrape, source_up, value
+from jobs import CONFIG, Jobs, secrets
 from otelkit import names, spec
 from otelkit.collect import settings
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources.conditions import Sources
-from otelkit.collect.sources.sqlsource import DatabaseSource, bound
+from otelkit.collect.sources.sqlquery import Query, bound
+from otelkit.collect.sources.sqlsource import DatabaseSource, Own
 from otelkit.collect.storage.store import Store
 from otelkit.collect.storage.stores import open_store
 from otelkit.errors import ConfigError, OtelkitError, StoreError
 from shop.databases import MariaDB, PostgreSQL
 from shop.services import SLA_FILE
 from shop.waiting import until
-
-CONFIG = """
-databases:
-  erp:
-    process: order
-    query: >
-      SELECT number, state, changed, revision, class, customer, work_order FROM jobs
-      WHERE changed >= :watermark
-    columns:
-      order: number
-      status: state
-      time: changed
-      version: revision
-      tier: class
-      partner: customer
-      aliases: {mes: work_order}
-    every: 1s
-    overlap: 5m
-"""
-JOBS = """
-CREATE TABLE jobs (
-    number CHAR(20), state VARCHAR(40), changed %s, revision NUMERIC(10),
-    class VARCHAR(200), customer VARCHAR(40), work_order VARCHAR(40)
-)
-"""
-INSERT = text("INSERT INTO jobs VALUES (:number, :state, :changed, :revision, :class, NULL, :mes)")
-
-
-class Jobs:
-    """Somebody else's table."""
-
-    def __init__(self, url: str, column: str, timezone: tzinfo | None = None) -> None:
-        self.url = url
-        self.now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=1)
-        self._timezone = timezone
-        self.engine = create_engine(url)
-        with self.engine.begin() as connection:
-            connection.execute(text(JOBS % column))
-
-    def insert(
-        self,
-        number: str | None,
-        state: str,
-        after: float,
-        revision: int | None = None,
-        within: Connection | None = None,
-        **given: str | None,
-    ) -> None:
-        """A job that has come to a state so many seconds after ``now``."""
-        changed = self.now + timedelta(seconds=after)
-        if self._timezone is not None:
-            changed = changed.astimezone(self._timezone).replace(tzinfo=None)
-        row = {"number": number, "state": state, "changed": changed, "revision": revision}
-        row |= {"class": given.get("tier"), "mes": given.get("mes")}
-        with nullcontext(within) if within is not None else self.engine.begin() as connection:
-            connection.execute(INSERT, row)
 
 
 @pytest.fixture(params=["PostgreSQL", "MariaDB"])
@@ -102,14 +47,6 @@ def jobs(request: pytest.FixtureRequest) -> Iterator[Jobs]:
 def config(jobs: Jobs) -> str:
     moscow = "    timezone: Europe/Moscow\n" if jobs.url.startswith("mysql") else ""
     return CONFIG + moscow
-
-
-def secrets(jobs: Jobs) -> dict[str, str]:
-    """Environment variables, less their prefix: an address without its password, and that."""
-    return {
-        "database_erp_url": jobs.url.replace("shop:shop@", "shop@"),
-        "database_erp_password": "shop",
-    }
 
 
 def outcomes(url: str) -> dict[str, float]:
@@ -248,7 +185,7 @@ def _reading(url: str, store: Store) -> Iterator[tuple[Engine, Sources]]:
     engine, sources, stopping = Engine(spec.load(SLA_FILE), store), Sources(), threading.Event()
     sources.down("erp", "")
     (database,) = _load(CONFIG + given + url).databases
-    source = DatabaseSource(database, engine, sources, stopping, batch=1000)
+    source = DatabaseSource(Query(database), Own(engine), sources, stopping, batch=1000)
     thread = threading.Thread(target=source.run)
     thread.start()
     try:
@@ -332,7 +269,7 @@ def test_a_database_that_does_not_fit_its_configuration_says_what_does_not(
         engine = Engine(spec.load(SLA_FILE), store)
         told: list[Any] = []
         try:
-            source = DatabaseSource(database, engine, sources, stopping, batch=1000)
+            source = DatabaseSource(Query(database), Own(engine), sources, stopping, batch=1000)
         except ConfigError as error:
             told.append(str(error))
         else:

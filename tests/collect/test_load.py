@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from collecting import OTELKIT, moved, otelkit
 from otelkit.cli import records
-from otelkit.collect.sources import sqlsource
+from otelkit.collect.sources.sqlquery import Query
 from otelkit.collect.sources.tables import Database
 from otelkit.errors import MissingExtraError
 from otelkit.rows import Columns, Table
@@ -147,7 +147,7 @@ def test_a_load_that_is_interrupted_goes_on_where_it_stopped(
     ("module", "extra", "use"),
     [
         ("pyarrow", "parquet", lambda: list(records.read(Path("a.parquet"), lambda _: None))),  # type: ignore[arg-type,return-value]
-        ("sqlalchemy", "database", lambda: sqlsource._prepared(DATABASE)),
+        ("sqlalchemy", "database", lambda: Query(DATABASE)),
     ],
 )
 def test_what_is_not_installed_is_named(

@@ -178,6 +178,13 @@ def test_an_order_is_found_by_the_name_of_another_system(collector: Collector) -
     assert collector.orders.find("W-78", LATEST) == []
 
 
+def test_an_order_may_get_a_name_again_that_it_had_before(collector: Collector) -> None:
+    for at, name in enumerate(("W-1", "W-2", "W-1")):
+        collector.feed(moved(at, "submitted", aliases={"mes": name}))
+    assert [story.state.order_id for story in collector.orders.find("W-1", LATEST)] == ["A-1"]
+    assert collector.orders.find("W-2", LATEST) == []
+
+
 def test_nothing_wrong_stops_a_batch_and_all_of_it_can_be_read(collector: Collector) -> None:
     wrong = {
         b"\xff\x00": "not an order event",

@@ -62,7 +62,7 @@ class Gauges:
                     self._clocks[_OVERDUE, run.objective, stage, tier] += by
                     continue
                 count((COMING, run.objective, stage, tier), minute_up_to(run.deadline), by)
-            if is_at_risk(run, now):
+            if run.at_risk is not None and run.at_risk <= now:
                 self._clocks[_AT_RISK, run.objective, stage, tier] += by
 
     def tallies(self) -> Tallies:
@@ -122,7 +122,9 @@ def settle(state: State, now: float) -> tuple[State, list[Key]]:
     counted: list[Key] = []
     runs = state.runs
     for n, run in enumerate(runs):
-        outcome = run.outcome or (names.OUTCOME_BREACHED if is_overdue(run, now) else run.counted)
+        outcome = run.outcome
+        if not outcome:
+            outcome = names.OUTCOME_BREACHED if is_overdue(run, now) else run.counted
         if outcome != run.counted:
             counted.append(_outcome(state, run, outcome))
             runs = (*runs[:n], replace(run, counted=outcome), *runs[n + 1 :])

@@ -73,6 +73,6 @@ def remember(seen: bytes, mark: bytes) -> bytes:
 
 def is_newer(state: State, event: Event) -> bool:
     """Whether an event simply comes after all that is known of the order."""
-    known = state.versions.get(event.source)
-    in_turn = event.version is None or known is None or event.version > known
-    return event.at > state.at and in_turn
+    if event.at <= state.at:
+        return False
+    return event.version is None or event.version > state.versions.get(event.source, -1)

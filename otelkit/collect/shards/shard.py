@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -41,7 +41,10 @@ class Reader(Part, Protocol):
 
 @dataclass
 class Shard:
-    """``name`` is the label of its last tick. It works until ``stopping`` is set."""
+    """``name`` is the label of its last tick. It works until ``stopping`` is set.
+
+    ``ready`` returns once it may take events.
+    """
 
     sla: Sla
     settings: Settings
@@ -52,6 +55,7 @@ class Shard:
     readers: list[Reader] = field(default_factory=list)
     others: list[Part] = field(default_factory=list)
     watch: DeadLetterWatch | None = None
+    ready: Callable[[], None] = lambda: None
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -94,11 +98,16 @@ class Shard:
         """Begin to work."""
         parts: list[Part] = [self.ticker, self.changeover, *self.readers, *self.others]
         self._threads = [
-            threading.Thread(target=part.run, name=type(part).__name__, daemon=True)
+            threading.Thread(target=self._run, args=(part,), name=type(part).__name__, daemon=True)
             for part in parts
         ]
         for thread in self._threads:
             thread.start()
+
+    def _run(self, part: Part) -> None:
+        if part is not self.ticker:  # which judges nothing before sources are read
+            self.ready()
+        part.run()
 
     def stop(self, seconds: float) -> None:
         """Finish the batch in hand, for which so long is waited."""

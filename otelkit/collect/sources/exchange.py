@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 2
 """Of sending: a connection that rested may have been cut meanwhile."""
 _MARKER: Final = "otelkit.marker"
+_COMPLETE: Final = "otelkit.complete"
 
 
 class WholeInlet(msgspec.Struct, frozen=True, tag=True):
@@ -37,11 +38,6 @@ class WholeInlet(msgspec.Struct, frozen=True, tag=True):
     @property
     def queue(self) -> str:
         return names.ORDERS_QUEUE
-
-    @property
-    def waiting(self) -> tuple[str, ...]:
-        """The queues in which events may wait for it."""
-        return (self.queue,)
 
     def declare(self, channel: BlockingChannel) -> None:
         """Make what services publish to, so that the order of starting does not matter."""
@@ -69,10 +65,6 @@ class ShardInlet(msgspec.Struct, frozen=True, tag=True):
     def queue(self) -> str:
         return queue_of(self.shard)
 
-    @property
-    def waiting(self) -> tuple[str, ...]:
-        return (names.ORDERS_QUEUE, self.queue)
-
     def declare(self, channel: BlockingChannel) -> None:
         declare_exchanges(channel)
         declare_shard(channel, self.shard, self.shards)
@@ -97,6 +89,16 @@ Inlet = WholeInlet | ShardInlet
 def is_marker(type_: str) -> bool:
     """Whether a message of this type is one that :meth:`Inlet.mark` has put there."""
     return type_ == _MARKER
+
+
+def completed(type_: str, source: str, body: bytes) -> tuple[str, float] | None:
+    """What :meth:`Outlet.complete` said, if that is what a message is."""
+    if type_ != _COMPLETE:
+        return None
+    try:
+        return source, float(body)
+    except ValueError:
+        return None
 
 
 def shard_of(order_id: str, shards: int) -> int:
@@ -164,10 +166,39 @@ class Outlet:
 
         What is sent once more counts as a duplicate, so a part of them does no harm.
         """
+        properties = pika.BasicProperties(
+            content_type=events.CONTENT_TYPE,
+            delivery_mode=pika.DeliveryMode.Persistent,
+            headers={names.HEADER_SOURCE: source},
+        )
+        # What is no event is quarantined, wherever it comes.
+        shards = (shard_of(order_id_of(body) or "", self._shards) for body in bodies)
+        self._put(properties, list(zip(map(queue_of, shards), bodies, strict=True)))
+
+    def complete(self, source: str, until: float) -> None:
+        """Tell every shard that it has all events of a source up to then, once it reads this.
+
+        They have to be sent before, through this outlet or one that is closed.
+        """
+        properties = pika.BasicProperties(
+            type=_COMPLETE,
+            delivery_mode=pika.DeliveryMode.Persistent,
+            headers={names.HEADER_SOURCE: source},
+        )
+        told = repr(until).encode()
+        self._put(properties, [(queue_of(shard), told) for shard in range(self._shards)])
+
+    def mark(self, queue: str) -> str:
+        """Put a marker into a queue; its ``message_id``, by which whoever reads there knows it."""
+        marker = uuid4().hex
+        self._put(pika.BasicProperties(type=_MARKER, message_id=marker), [(queue, b"")])
+        return marker
+
+    def _put(self, properties: pika.BasicProperties, messages: Sequence[tuple[str, bytes]]) -> None:
         with self._lock:
             for attempt in range(_ATTEMPTS):
                 try:
-                    self._send(bodies, source)
+                    self._publish(properties, messages)
                 except (AMQPError, OSError) as error:
                     self._close()
                     if attempt == _ATTEMPTS - 1:
@@ -175,23 +206,21 @@ class Outlet:
                 else:
                     return
 
-    def _send(self, bodies: Sequence[bytes], source: str) -> None:
-        if self._channel is None:
-            self._channel = broker.connect(self._url, "otelkit collector: events for shards")
-            declare_exchanges(self._channel)
-            for shard in range(self._shards):
-                declare_shard(self._channel, shard, self._shards)
-            self._channel.confirm_delivery()
-        properties = pika.BasicProperties(
-            content_type=events.CONTENT_TYPE,
-            delivery_mode=pika.DeliveryMode.Persistent,
-            headers={names.HEADER_SOURCE: source},
-        )
-        for body in bodies:
-            # What is no event is quarantined, wherever it comes.
-            queue = queue_of(shard_of(order_id_of(body) or "", self._shards))
-            with broker.bounded(self._channel):
-                self._channel.basic_publish("", queue, body, properties, mandatory=True)
+    def _publish(
+        self, properties: pika.BasicProperties, messages: Sequence[tuple[str, bytes]]
+    ) -> None:
+        channel = self._channel or self._open()
+        for queue, body in messages:
+            with broker.bounded(channel):
+                channel.basic_publish("", queue, body, properties, mandatory=True)
+
+    def _open(self) -> BlockingChannel:
+        channel = self._channel = broker.connect(self._url, "otelkit collector: events for shards")
+        declare_exchanges(channel)
+        for shard in range(self._shards):
+            declare_shard(channel, shard, self._shards)
+        channel.confirm_delivery()
+        return channel
 
     def _close(self) -> None:
         channel, self._channel = self._channel, None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from otelkit import names
 from otelkit.collect.sources import broker, rabbitmq
 from otelkit.collect.sources.conditions import Sources
-from otelkit.collect.sources.exchange import Outlet, declare_exchanges
+from otelkit.collect.sources.exchange import Outlet, declare_exchanges, is_marker
+
+if TYPE_CHECKING:
+    import pika
 
 NAME: Final = "inbox"
 _PREFETCH: Final = 500
@@ -22,14 +25,21 @@ class Inbox:
     """Hands events on until ``stopping`` is set.
 
     There are the events of services that do not tell the slot of an order, and those that were sent
-    before there were shards.
+    before there were shards. Every so many seconds a marker is put into the queue: when it comes
+    back, all that came there before is handed on, and every shard is told up to when that is.
     """
 
-    def __init__(self, url: str, shards: int, sources: Sources, stopping: threading.Event) -> None:
+    def __init__(
+        self, url: str, shards: int, sources: Sources, stopping: threading.Event, *, every: float
+    ) -> None:
         self._url = url
         self._sources = sources
         self._stopping = stopping
+        self._every = every
         self._outlet = Outlet(url, shards)
+        self._marker: str | None = None
+        """In the queue, since :attr:`_marked`."""
+        self._marked = 0.0
 
     def run(self) -> None:
         """The body of a thread."""
@@ -44,21 +54,37 @@ class Inbox:
             declare_exchanges(channel)
             channel.basic_qos(prefetch_count=_PREFETCH)
             self._sources.up(NAME)
-            unbound = 0.0
-            for method, _, body in channel.consume(
+            self._marker, unbound = None, 0.0
+            for method, properties, body in channel.consume(
                 names.ORDERS_QUEUE, inactivity_timeout=_QUIET_SECONDS
             ):
                 if self._stopping.is_set():
                     return
+                self._mark()
                 if method is None:
                     continue
-                if time.monotonic() - unbound > _UNBIND_SECONDS:
-                    # The shards have the same events from the exchange itself.
-                    channel.queue_unbind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
-                    unbound = time.monotonic()
-                self._outlet.send([body], rabbitmq.NAME)
+                if is_marker(properties.type or ""):
+                    self._came(properties)
+                else:
+                    if time.monotonic() - unbound > _UNBIND_SECONDS:
+                        # The shards have the same events from the exchange itself.
+                        channel.queue_unbind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
+                        unbound = time.monotonic()
+                    self._outlet.send([body], rabbitmq.NAME)
                 channel.basic_ack(method.delivery_tag)
         finally:
             self._outlet.close()
             if channel.connection.is_open:
                 channel.connection.close()
+
+    def _mark(self) -> None:
+        now = time.time()
+        if self._marker is None and abs(now - self._marked) >= self._every:
+            self._marked = now
+            self._marker = self._outlet.mark(names.ORDERS_QUEUE)
+
+    def _came(self, properties: pika.BasicProperties) -> None:
+        """A marker, perhaps of another holder of the shard, who had the queue before."""
+        if properties.message_id == self._marker:
+            self._marker = None
+            self._outlet.complete(NAME, self._marked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 from typing import Final
 
@@ -12,9 +12,10 @@ from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
-from otelkit.collect.sources.exchange import Inlet, Outlet, is_marker
+from otelkit.collect.sources.exchange import Inlet, Outlet, completed, is_marker
 from otelkit.collect.sources.reader import Reader
 from otelkit.collect.sources.reading import Batch, Begin, Delivery, Looked, Up
+from otelkit.collect.sources.relay import Relayed
 
 NAME: Final = "rabbitmq"
 
@@ -23,7 +24,7 @@ class OrderSource:
     """Reads a queue of order events until ``stopping`` is set; reconnects for as long.
 
     What belongs to another shard is handed to ``outlet``. ``senders`` are sources that events may
-    have come through before.
+    have come through before, and ``relayed`` those that a collector reads for all shards.
     """
 
     def __init__(
@@ -37,11 +38,14 @@ class OrderSource:
         batch: int,
         outlet: Outlet | None = None,
         senders: Collection[str] = (),
+        relayed: Collection[str] = (),
     ) -> None:
         self._url = url
         self._inlet = inlet
         self._outlet = outlet
-        self._senders = frozenset(senders)
+        self._senders = frozenset([*senders, *relayed])
+        self._relays = frozenset(relayed)
+        self._relayed = Relayed(engine, relayed)
         self._engine = engine
         self._sources = sources
         self._stopping = stopping
@@ -57,7 +61,10 @@ class OrderSource:
 
         Deadlines past it must not be judged: the event that met one may still be in the queue.
         """
-        return None if self._known_until is None else min(self._known_until, now)
+        relayed = self._relayed.horizon()
+        if self._known_until is None or relayed is None:
+            return None
+        return min(self._known_until, relayed, now)
 
     def run(self) -> None:
         """The body of a thread."""
@@ -85,16 +92,30 @@ class OrderSource:
             case Up():
                 self._sources.up(NAME)
             case Batch(_, deliveries):
-                self._engine.apply(self._ours(deliveries))
-                self._known_until = self._engine.heard
+                self._commit(deliveries)
             case Looked(is_empty=True):
                 # It looked after our last answer. At once it is not believed: what a quorum queue
                 # has given out may follow.
                 self._seemed_empty = self._answered
                 self._known_until = self._known_until if before is None else before
 
+    def _commit(self, deliveries: Sequence[Delivery]) -> None:
+        """Take in events of this queue; others are on their way once this returns."""
+        told = [completed(one.type, one.source, one.body) for one in deliveries]
+        complete = dict(filter(None, told))
+        ours = self._ours(d for d, one in zip(deliveries, told, strict=True) if one is None)
+        # What was read from a table just now says nothing of what waits in a queue.
+        direct = [one for one in ours if one.source not in self._relays]
+        if direct:
+            self._engine.apply(direct)
+            self._known_until = self._engine.heard
+        if len(direct) < len(ours) or complete:
+            relayed = [one for one in ours if one.source in self._relays]
+            self._engine.apply(relayed, self._relayed.numbers(complete))
+            self._relayed.kept(complete)
+
     def _ours(self, deliveries: Iterable[Delivery]) -> list[Received]:
-        """Events of this queue; others are on their way once this returns."""
+        """Those of this queue; others are handed on."""
         ours, strays, now = [], [], time.time()
         for delivery in deliveries:
             if is_marker(delivery.type):

@@ -72,6 +72,8 @@ class Reader:
         self.close()
         code = self._process.returncode
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        if code == reading.FORGOTTEN:
+            how = "was not answered for two heartbeats and made room for others"
         return f"the process that reads RabbitMQ {how}; trying again"
 
     def close(self) -> None:

@@ -42,6 +42,8 @@ _HEARTBEAT: Final = 60
 """Seconds, where the address of the broker tells no other: RabbitMQ's own."""
 _LISTEN_SECONDS: Final = 1.0
 """How often it is seen whether the collector answers, and what is left to end in."""
+FORGOTTEN: Final = 3
+"""The exit code of one that the collector did not answer any more."""
 
 
 # --- what they say -------------------------------------------------------------------------
@@ -77,7 +79,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Looked(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Whether no event waited anywhere. The look began after every answer to what came before."""
+    """Whether no event waited. The look began after every answer to what came before."""
 
     is_empty: bool
     tag: int = 0
@@ -176,12 +178,11 @@ class Reading:
         raise OtelkitError("RabbitMQ has closed the queue, as when it is deleted; trying again")
 
     def _is_empty(self, channel: BlockingChannel) -> bool:
-        """Whether no event waits, neither in the broker nor here: a lull may just be slow."""
+        """Whether no event waits, neither in the queue nor here: a lull may just be slow."""
         if self._marker:  # another reader has some in hand, also where it is gone unnoticed
             return False
-        for queue in self._begin.inlet.waiting:
-            if broker.waiting(channel, queue, is_consumed=True) != 0:
-                return False
+        if broker.waiting(channel, self._begin.inlet.queue, is_consumed=True) != 0:
+            return False
         # The answers come behind all deliveries before them, on the same channel.
         return not channel.get_waiting_message_count()
 
@@ -212,9 +213,10 @@ class Reading:
             while not self._is_forgotten():
                 if self._link.poll(_LISTEN_SECONDS):
                     self._hear(to_tag.decode(self._link.recv_bytes()))
+            os._exit(FORGOTTEN)
         self._is_over = True
         time.sleep(_LISTEN_SECONDS)
-        os._exit(0)
+        os._exit(0)  # the main thread hangs
 
     def _hear(self, tag: int) -> None:
         self._waits_since = time.monotonic()

@@ -16,7 +16,7 @@ from otelkit.spec.reader import Reader
 
 WATERMARK: Final = "watermark"
 """The parameter of a query: rows of that time and later are asked for."""
-_TAKEN: Final = ("http", "rabbitmq", "store")
+_TAKEN: Final = ("http", "rabbitmq", "store", "inbox", "leases", "clock")
 """Names of sources that are always there."""
 _ENVIRONMENT: Final = "OTELKIT_COLLECTOR_DATABASE_"
 _PARAMETER: Final = re.compile(rf"(?<![:\w]):{WATERMARK}\b")
@@ -114,7 +114,7 @@ def _name(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text) or text in _TAKEN:
         raise ValueError(
             f"{text!r} cannot name a database; write up to 40 of a-z, 0-9 and _, a letter first, "
-            f"and not {' or '.join(_TAKEN)}"
+            f"and none of {', '.join(_TAKEN)}"
         )
     return text
 

@@ -15,7 +15,7 @@ import psycopg
 
 from otelkit.collect.storage.lease import Lease, Terms, session_name
 from otelkit.collect.storage.postgres import LEASES, connect, refused, where
-from otelkit.errors import ConfigError
+from otelkit.errors import ConfigError, StoreError
 
 _LOCK: Final = 0x6F746B6D
 """Of the advisory lock under which shards change their holders, one collector after the other."""
@@ -57,6 +57,13 @@ WHERE shard IN (
     WHERE shard = %s AND (until IS NULL OR until < clock_timestamp()) FOR UPDATE SKIP LOCKED
 ) RETURNING token
 """  # noqa: S608
+_CLAIM: Final = f"""
+UPDATE {LEASES}.shards SET holder = %s, url = NULL, token = token + 1, until = 'infinity'
+RETURNING shard, token
+"""  # noqa: S608
+_IS_CLAIMED: Final = f"SELECT count(*) FROM {LEASES}.shards WHERE until = 'infinity'"  # noqa: S608
+_IS_HELD: Final = f"SELECT count(*) FROM {LEASES}.shards WHERE until > clock_timestamp()"  # noqa: S608
+_STORES: Final = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^otelkit_[0-9]{2}$'"
 # Not FOR SHARE: renewing a lease must not wait for its holder's work, only a change of holder.
 FENCE: Final = f"SELECT 1 FROM {LEASES}.shards WHERE shard = ? AND token = ? FOR KEY SHARE"  # noqa: S608
 """Finds a row while a token holds, and keeps it so until the transaction ends."""
@@ -69,7 +76,7 @@ class Leases:
     """
 
     def __init__(self, database: str, terms: Terms, holder: str, url: str) -> None:
-        self._database = database
+        self.database = database
         self._terms = terms
         self._holder = holder
         self._url = url
@@ -79,18 +86,56 @@ class Leases:
     def prepare(self) -> None:
         """Write the number of shards down, or raise :class:`ConfigError` where it is another."""
         with self._transaction() as db:
-            db.execute(_PREPARE)
-            ((count,),) = db.execute(f"SELECT count(*) FROM {LEASES}.shards").fetchall()  # noqa: S608
-            if count == 0:
-                db.execute(
-                    f"INSERT INTO {LEASES}.shards (shard) SELECT generate_series(0, %s)",
-                    (self._terms.shards - 1,),
+            self._prepare(db)
+            if self._count(db, _IS_CLAIMED):
+                raise StoreError(
+                    f"a store is moved into {self._where}, or was for a part; wait for "
+                    "otelkit divide to end, or run it again"
                 )
-            elif count != self._terms.shards:
-                raise ConfigError(
-                    f"{self._where} was divided into {count} shards, and orders cannot move "
-                    f"between them; set shards to {count}, or give it a database of its own"
+
+    def _prepare(self, db: psycopg.Connection[tuple[object, ...]]) -> None:
+        db.execute(_PREPARE)
+        count = self._count(db, f"SELECT count(*) FROM {LEASES}.shards")  # noqa: S608
+        if count == 0:
+            db.execute(
+                f"INSERT INTO {LEASES}.shards (shard) SELECT generate_series(0, %s)",
+                (self._terms.shards - 1,),
+            )
+        elif count != self._terms.shards:
+            raise ConfigError(
+                f"{self._where} was divided into {count} shards, and orders cannot move "
+                f"between them; set shards to {count}, or give it a database of its own"
+            )
+
+    def claim(self) -> list[Lease]:
+        """All shards, with empty stores, until they are released: no lease ends, nor begins.
+
+        Whoever claimed them before and was interrupted has left nothing of worth, which is deleted.
+        Raises :class:`StoreError` while collectors work there, and where they ever did.
+        """
+        with self._transaction() as db:
+            self._prepare(db)
+            stores = [str(name) for (name,) in db.execute(_STORES).fetchall()]
+            if self._count(db, _IS_CLAIMED):
+                for name in stores:
+                    db.execute(f"DROP SCHEMA {name} CASCADE")
+            elif self.collectors() or self._count(db, _IS_HELD):
+                raise StoreError(
+                    f"collectors work on {self._where}; stop them, and wait until their leases end"
                 )
+            elif stores:
+                raise StoreError(
+                    f"{self._where} has shards with stores already; name a database without any"
+                )
+            claimed = db.execute(_CLAIM, (self._holder,)).fetchall()
+        return sorted(
+            (Lease(int(str(n)), int(str(t))) for n, t in claimed), key=lambda one: one.shard
+        )
+
+    @staticmethod
+    def _count(db: psycopg.Connection[tuple[object, ...]], statement: str) -> int:
+        ((count,),) = db.execute(statement.encode()).fetchall()
+        return int(str(count))
 
     def renew(self) -> set[int]:
         """Say that we live; returns the shards that are still ours."""
@@ -156,7 +201,7 @@ class Leases:
     def _connection(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
         try:
             if self._db is None or self._db.closed:
-                self._db = connect(self._database, "otelkit leases")
+                self._db = connect(self.database, "otelkit leases")
                 # Whoever is paused amid a change of holders must not keep others from theirs.
                 pause = max(int(self._terms.seconds * 1000 / 3), 1)
                 self._db.execute(f"SET idle_in_transaction_session_timeout = {pause}")

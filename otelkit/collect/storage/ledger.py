@@ -84,6 +84,10 @@ class Ledger:
             (name, value),
         )
 
+    def numbers(self) -> dict[str, float]:
+        """All of them."""
+        return {name: float(n) for name, n in self._db.rows("SELECT name, value FROM numbers")}
+
     # --- policies --------------------------------------------------------------------------
 
     def known_policies(self) -> list[Known]:
@@ -159,6 +163,13 @@ class Ledger:
         """Remember arrivals in dead-letter queues; the oldest give way."""
         rows = [(a.queue, a.source_queue, a.reason, a.arrived) for a in letters]
         self._keep("letters", rows, LETTERS_KEEP)
+
+    def letters(self) -> list[DeadLetter]:
+        """The arrivals that are remembered, the first first."""
+        rows = self._db.rows(
+            "SELECT queue, source_queue, reason, arrived FROM letters ORDER BY num"
+        )
+        return [DeadLetter(*row) for row in rows]
 
     def _keep(self, table: str, rows: Sequence[tuple[object, ...]], most: int) -> None:
         if not rows:

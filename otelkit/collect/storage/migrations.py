@@ -48,9 +48,16 @@ def prepare(db: Database) -> None:
 
 
 def _without_stages(db: Database) -> None:
-    """From version 3, whose alarms all name a stage: what is not overdue does no more."""
+    """From version 3, whose alarms all name a stage: what is not overdue does no more.
+
+    Minutes were texts in its tallies.
+    """
     db.define("", schema.VERSION)
     store = Store(db)
+    counted = store.counts()
+    db.run("DELETE FROM tallies")
+    store = Store(db)
+    store.add(*counted)
     now = store.read_number(WATERMARK) or 0.0
     for kind, after in ((AT_RISK, BEGINNING[0]), (OVERDUE, now)):
         for objective, stage, tier in store.places(kind):

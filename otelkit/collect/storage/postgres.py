@@ -32,14 +32,16 @@ class PostgresDatabase:
 
     A connection that is lost is made anew by what is asked next, but never amid a transaction.
     Making one raises :class:`StoreError` if the server cannot be reached or is too old, and if
-    another collector works there.
+    another collector works there, or shares the database in shards unless these may be
+    ``beside`` it.
     """
 
     _schema = _SCHEMA
     _session = "otelkit collector"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, beside: bool = False) -> None:
         self._url = url
+        self._beside = beside
         self.where = where(url)
         self._amid = False
         self._db = self._connect()
@@ -66,7 +68,8 @@ class PostgresDatabase:
                 f"another collector works on {self.where}; "
                 "stop it, or give this one a database of its own"
             )
-        if db.execute("SELECT to_regnamespace(%s)", (LEASES,)).fetchone() != (None,):
+        shared = db.execute("SELECT to_regnamespace(%s)", (LEASES,)).fetchone() != (None,)
+        if shared and not self._beside:
             raise StoreError(
                 f"collectors share {self.where} in shards; set shards as they do, "
                 "or give this one a database of its own"

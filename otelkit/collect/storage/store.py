@@ -163,9 +163,12 @@ class Store(AlarmIndex):
             work.come += [alarm for alarm in after if alarm not in before]
         if new.aliases:
             known = () if old is None else old.aliases.values()
-            work.names += {
+            named = {
                 (_hash("", alias), number) for alias in new.aliases.values() if alias not in known
             }
+            work.names += named
+            if old is not None:
+                work.renamed += named
 
     def _alarms(self, state: State | None, number: int) -> list[tuple[int, float, int]]:
         words = self._words
@@ -176,6 +179,8 @@ class Store(AlarmIndex):
     def _write(self, work: _Writing) -> None:
         self._db.load("orders", work.new)
         self._db.update("orders", ("num",), "state", sorted(work.changed))
+        # An order may be called again as it was before it had another name.
+        self._db.delete("names", ("hash", "num"), sorted(work.renamed))
         self._db.load("names", sorted(work.names))
         self._db.load("timeline", work.entries)
         self._db.delete("alarms", ("place", "instant", "num"), sorted(work.gone))
@@ -264,12 +269,13 @@ class Store(AlarmIndex):
 class _Writing:
     """Rows to write, by what is done with them."""
 
-    __slots__ = ("changed", "come", "entries", "gone", "names", "new")
+    __slots__ = ("changed", "come", "entries", "gone", "names", "new", "renamed")
 
     def __init__(self) -> None:
         self.new: list[tuple[int, bytes]] = []
         self.changed: list[tuple[int, bytes]] = []
         self.names: list[tuple[int, int]] = []
+        self.renamed: list[tuple[int, int]] = []
         self.entries: list[tuple[int, int, bytes]] = []
         self.gone: list[tuple[int, float, int]] = []
         self.come: list[tuple[int, float, int]] = []

@@ -21,8 +21,8 @@ LEAST_BYTES: Final = 2**18
 SUMS: Final = 2
 """Or so many times what their sum takes."""
 
-Nested = dict[int, dict[str, float]]
-"""By the number of a key's beginning, and by its last label."""
+Nested = dict[int, dict[str | int, float]]
+"""By the number of a key's beginning, and by its last label or its minute."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Nested).decode
@@ -50,7 +50,7 @@ class TallyLog:
             if series[0] in BY_MINUTE:
                 minutes[series] = {int(minute): count for minute, count in values.items()}
             else:
-                tallies.update(((*series, last), value) for last, value in values.items())
+                tallies.update(((*series, str(last)), value) for last, value in values.items())
         return tallies, minutes
 
     def _summed(self) -> Nested:
@@ -73,7 +73,7 @@ class TallyLog:
             nested.setdefault(words[tuple(beginning)], {})[last] = _exact(change)
         for series, counts in minutes.items():
             nested.setdefault(words[series], {}).update(
-                {str(minute): int(change) for minute, change in counts.items() if change}
+                {minute: int(change) for minute, change in counts.items() if change}
             )
         self._since += self._write(nested)
         _add(self._total, nested)

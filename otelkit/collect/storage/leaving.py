@@ -1,0 +1,43 @@
+"""A store that is read to be left: nobody else works on it, and nothing of it is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from otelkit.collect.storage import schema
+from otelkit.collect.storage.database import Database
+from otelkit.collect.storage.sqlite import SqliteDatabase
+from otelkit.collect.storage.store import Store
+from otelkit.errors import MissingExtraError, StoreError
+
+
+def open_to_leave(place: Path | str) -> Store:
+    """The store in a file or at a ``postgresql://`` address, also where there are shards beside it.
+
+    Raises :class:`StoreError` where there is none, where a collector works on it, and where it is
+    another otelkit's.
+    """
+    if isinstance(place, Path) and not place.exists():
+        raise StoreError(f"there is no store {place}; name the file that the collector worked on")
+    db = SqliteDatabase(place) if isinstance(place, Path) else _postgres(place)
+    try:
+        version = db.version()
+        if version == 0:
+            raise StoreError(f"{db.where} holds no orders; name what the collector worked on")
+        if version != schema.VERSION:
+            raise StoreError(
+                f"{db.where} has schema {version}, and this otelkit {schema.VERSION}; "
+                "let a collector of this otelkit start on it and stop, then run this again"
+            )
+        return Store(db)
+    except BaseException:
+        db.close()
+        raise
+
+
+def _postgres(url: str) -> Database:
+    try:
+        from otelkit.collect.storage.postgres import PostgresDatabase
+    except ImportError as error:
+        raise MissingExtraError("a store in PostgreSQL", "postgres") from error
+    return PostgresDatabase(url, beside=True)

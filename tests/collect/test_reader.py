@@ -1,0 +1,216 @@
+"""The process that reads RabbitMQ for a collector: it dies, its collector dies, or sleeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+import pika
+import psutil
+import pytest
+
+from collecting import StartCollector, check_store, depth, moved, of, publish, scrape, source_up
+from otelkit import names
+from otelkit.collect.engine.batch import Received, Taken
+from otelkit.collect.engine.engine import Engine
+from otelkit.collect.sources.conditions import Sources
+from otelkit.collect.sources.exchange import WholeInlet
+from otelkit.collect.sources.rabbitmq import NAME, OrderSource
+from shop.servers import RabbitMQ
+from shop.services import Collector
+from shop.waiting import until
+
+EVENTS = 6000
+
+
+def reader(collector: Collector) -> psutil.Process:
+    """The one that reads for it."""
+    (found,) = psutil.Process(collector.process.pid).children()
+    return found
+
+
+def applied(collector: Collector) -> float:
+    counted = of(scrape(collector.url), names.ORDER_EVENTS.name, "source", "outcome")
+    assert {outcome for (_, outcome), n in counted.items() if n} <= {"applied", "duplicate"}
+    return counted[NAME, "applied"]
+
+
+def breached(collector: Collector) -> float:
+    counted = of(scrape(collector.url), names.ORDER_CLOCKS.name, "objective", "outcome")
+    return counted["manufacturing-on-time", "breached"]
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_reader_that_is_killed_amid_events_is_told_of_and_replaced_and_none_is_lost_or_doubled(
+    vhost: str, start_collector: StartCollector, tmp_path: Path
+) -> None:
+    place = tmp_path / "orders.db"
+    collector = start_collector({"amqp": vhost, "batch": "50", "store": str(place)})
+    assert until(lambda: source_up(collector.url, NAME), 10)
+    start, first = time.time() - 3600, reader(collector)
+
+    def killing() -> Iterator[bytes]:
+        for n in range(EVENTS):
+            if n == EVENTS // 2:
+                first.kill()
+            yield moved(f"A-{n}", "manufacturing", start + n / 10)
+
+    publish(vhost, killing())
+    told = f"source {NAME} is down: the process that reads RabbitMQ was killed by signal 9"
+    assert until(lambda: told in collector.process.log.read_text(), 10)
+    assert until(lambda: applied(collector) == EVENTS, 30)
+    assert source_up(collector.url, NAME)
+    assert depth(vhost, names.ORDERS_QUEUE) == 0
+    assert until(lambda: breached(collector) == EVENTS, 10)
+
+    second = reader(collector)
+    assert second.pid != first.pid
+    collector.process.stop()
+    assert not second.is_running(), "it ends with its collector"
+    assert "Traceback" not in collector.process.log.read_text()
+    check_store(place)
+
+
+def test_a_reader_ends_with_its_collector_also_where_both_are_caught_amid_work(
+    rabbitmq: RabbitMQ, vhost: str, start_collector: StartCollector
+) -> None:
+    collector = start_collector({"amqp": vhost})
+    assert until(lambda: source_up(collector.url, NAME), 10)
+    its, broker = reader(collector), rabbitmq.process.pid
+    assert collector.process.pid is not None
+    assert broker is not None
+    with stopped(broker):
+        # By its id alone: nobody tells the reader.
+        os.kill(collector.process.pid, signal.SIGKILL)
+        assert until(lambda: not its.is_running(), 10)
+
+
+def test_a_collector_that_sleeps_leaves_the_queue_to_another(
+    vhost: str, start_collector: StartCollector
+) -> None:
+    beating = f"{vhost}?heartbeat=1"
+    asleep = start_collector({"amqp": beating})
+    assert until(lambda: source_up(asleep.url, NAME), 10)
+    other = start_collector({"amqp": beating})
+    assert until(lambda: source_up(other.url, NAME), 10)
+    assert asleep.process.pid is not None
+    with stopped(asleep.process.pid):
+        publish(vhost, [moved("A-1", "submitted", time.time())])
+        assert until(lambda: applied(other) == 1, 10)
+    assert until(lambda: "made room for others" in asleep.process.log.read_text(), 10)
+
+
+# --- the source itself ---------------------------------------------------------------------
+
+
+class Slow:
+    """An engine that takes its time, and remembers what it had."""
+
+    def __init__(self) -> None:
+        self.had: set[bytes] = set()
+        self.may = threading.Event()
+        """Go on."""
+        self.may.set()
+        self.heard: float | None = None
+        self._luck = random.Random(1)
+
+    def apply(
+        self,
+        batch: Sequence[Received],
+        numbers: Mapping[str, float] | None = None,  # noqa: ARG002 - there are none
+    ) -> list[Taken]:
+        time.sleep(self._luck.uniform(0, 0.5))
+        self.had.update(one.body for one in batch)
+        self.may.wait(20)
+        self.heard = max(told_at(one.body) for one in batch)
+        return []
+
+
+def told_at(body: bytes) -> float:
+    return datetime.fromisoformat(json.loads(body)["time"]).timestamp()
+
+
+@dataclass(frozen=True)
+class Read:
+    """A queue that is being read."""
+
+    source: OrderSource
+    engine: Slow
+    stopping: threading.Event
+    thread: threading.Thread
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.engine.may.set()
+        self.thread.join()
+
+
+@pytest.fixture
+def read(vhost: str) -> Iterator[Read]:
+    """In batches of ten."""
+    engine, stopping = Slow(), threading.Event()
+    source = OrderSource(vhost, WholeInlet(), cast("Engine", engine), Sources(), stopping, batch=10)
+    found = Read(source, engine, stopping, threading.Thread(target=source.run))
+    found.thread.start()
+    assert until(lambda: source.horizon(time.time()), 10), "the queue is empty"
+    yield found
+    found.stop()
+
+
+def test_deadlines_are_never_judged_beyond_an_event_that_is_still_on_its_way(
+    vhost: str, read: Read
+) -> None:
+    luck, sent = random.Random(2), list[tuple[float, bytes]]()
+
+    def check() -> float:
+        horizon = read.source.horizon(time.time()) or 0.0
+        passed = [body for at, body in sent if at <= horizon]
+        assert read.engine.had.issuperset(passed)
+        return horizon
+
+    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for number in range(25):
+            body = moved(f"A-{number}", "submitted", time.time())
+            channel.basic_publish("", names.ORDERS_QUEUE, body)
+            sent.append((time.time(), body))  # by now it is in the queue
+            until(lambda: not check(), luck.choice((0, 0, 0.1, 0.7)), interval=0.002)
+    assert until(lambda: check() > sent[-1][0], 10)
+
+
+def test_what_a_reader_has_ahead_when_it_is_stopped_stays_first_in_its_queue(
+    vhost: str, read: Read
+) -> None:
+    now, large = time.time(), "x" * 60_000  # more of it than a pipe holds
+    bodies = [moved(f"A-{n}", "submitted", now, partner=large) for n in range(60)]
+    read.engine.may.clear()
+    publish(vhost, bodies[:1])
+    assert until(lambda: read.engine.had, 10)
+    publish(vhost, bodies[1:])
+    assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 40, 10)
+    read.stop()
+    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+        channel = connection.channel()
+        assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 59, 10), "one was committed"
+        given = channel.consume(names.ORDERS_QUEUE, auto_ack=True, inactivity_timeout=5)
+        left = [body for _, (_, _, body) in zip(bodies[1:], given, strict=False)]
+    assert left == bodies[1:]
