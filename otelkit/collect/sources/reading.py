@@ -36,6 +36,8 @@ _QUIET_SECONDS: Final = 0.1
 """A batch that is not full is sent after so long without another event."""
 _OLDEST_SECONDS: Final = 0.5
 """And after so long in any case."""
+_ENOUGH: Final = 500
+"""So many events are sent as they are where the collector would else be idle."""
 _LOOK_SECONDS: Final = 0.25
 """Between two looks whether a queue that seems empty is."""
 _HEARTBEAT: Final = 60
@@ -116,6 +118,7 @@ class Reading:
     def __init__(self, link: Connection, begin: Begin) -> None:
         self._link = link
         self._begin = begin
+        self._enough = min(_ENOUGH, begin.batch)
         self._channel: BlockingChannel | None = None
         self._marker = ""
         """Put into the queue when we came, and not read yet."""
@@ -171,7 +174,8 @@ class Reading:
                 began = began if taken else now
                 tag = method.delivery_tag
                 taken.append(_delivery(properties, body))
-                if len(taken) < self._begin.batch and now - began < _OLDEST_SECONDS:
+                enough = self._enough if self._sent == self._answered else self._begin.batch
+                if len(taken) < enough and now - began < _OLDEST_SECONDS:
                     continue
             yield tag, taken
             taken = []
