@@ -11,7 +11,33 @@ from shop.servers import HOST, Server, find_program, free_port
 from shop.waiting import Pause
 
 
-class Prometheus(Server):
+class _OnOnePort(Server):
+    """A server with pages, and an address that says whether it is ready."""
+
+    def __init__(self, folder: Path, pause: Pause) -> None:
+        super().__init__(folder, pause)
+        self._program = find_program(self.package, self.package)  # they bear the same name
+        self.port = free_port()
+        self._process: Process
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def ready_url(self) -> str:
+        return f"{self.url}/-/ready"
+
+    @property
+    def process(self) -> Process:
+        return self._process
+
+    def _runs(self, *options: str) -> Process:
+        command = [self._program, *options, f"--web.listen-address={HOST}:{self.port}"]
+        return Process(self.name, command, self.folder / "server.log", pause=self._pause)
+
+
+class Prometheus(_OnOnePort):
     """A Prometheus with ``config`` as prometheus.yml; ``files`` (rules, say) lie beside it."""
 
     name = "Prometheus"
@@ -25,37 +51,20 @@ class Prometheus(Server):
         pause: Pause = time.sleep,
     ) -> None:
         super().__init__(folder, pause)
-        program = find_program("prometheus", self.package)
-        self.port = free_port()
         for name, text in {**(files or {}), "prometheus.yml": config}.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        command = [
-            program,
+        self._process = self._runs(
             f"--config.file={self.folder}/prometheus.yml",
             f"--storage.tsdb.path={self.folder}/data",
-            f"--web.listen-address={HOST}:{self.port}",
             "--storage.tsdb.retention.time=90d",  # a budget's month is longer than the default
             # An alert that fires before Alertmanager is found would wait for a whole minute.
             "--rules.alert.resend-delay=5s",
-        ]
-        self._process = Process(self.name, command, self.folder / "server.log", pause=pause)
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
-
-    @property
-    def ready_url(self) -> str:
-        return f"{self.url}/-/ready"
-
-    @property
-    def process(self) -> Process:
-        return self._process
+        )
 
 
-class Alertmanager(Server):
+class Alertmanager(_OnOnePort):
     """An Alertmanager with ``config`` as alertmanager.yml, and no peers."""
 
     name = "Alertmanager"
@@ -63,26 +72,9 @@ class Alertmanager(Server):
 
     def __init__(self, folder: Path, config: str, pause: Pause = time.sleep) -> None:
         super().__init__(folder, pause)
-        program = find_program("prometheus-alertmanager", self.package)
-        self.port = free_port()
         (self.folder / "alertmanager.yml").write_text(config)
-        command = [
-            program,
+        self._process = self._runs(
             f"--config.file={self.folder}/alertmanager.yml",
             f"--storage.path={self.folder}/data",
-            f"--web.listen-address={HOST}:{self.port}",
             "--cluster.listen-address=",
-        ]
-        self._process = Process(self.name, command, self.folder / "server.log", pause=pause)
-
-    @property
-    def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
-
-    @property
-    def ready_url(self) -> str:
-        return f"{self.url}/-/ready"
-
-    @property
-    def process(self) -> Process:
-        return self._process
+        )

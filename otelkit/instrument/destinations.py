@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from otelkit import events, names
+from otelkit.amqp import bounded
 from otelkit.errors import MissingExtraError, UnavailableError
 
 if TYPE_CHECKING:
@@ -96,7 +96,8 @@ class AmqpDestination:
             return
         import pika
 
-        with suppress(pika.exceptions.AMQPError, OSError), _patience(channel):  # it may be gone
+        gone = pika.exceptions.AMQPError, OSError
+        with suppress(*gone), bounded(channel, _TIMEOUT):
             channel.connection.close()
 
     def idle(self) -> None:
@@ -124,24 +125,6 @@ class AmqpDestination:
             channel.exchange_declare(names.ORDERS_EXCHANGE, "topic", durable=True)
             channel.confirm_delivery()
         return self._channel
-
-
-@contextmanager
-def _patience(channel: BlockingChannel) -> Iterator[None]:
-    """Ends the connection, with an AMQPError in the block, whose waits have no end of their own.
-
-    A confirm may never come: a queue without a leader, as after a crash of its broker, forgets what
-    it is sent.
-    """
-    import pika
-
-    connection = channel.connection._impl
-    silence = pika.exceptions.AMQPConnectionError(f"no answer within {_TIMEOUT:.0f} s")
-    timer = connection.ioloop.call_later(_TIMEOUT, partial(connection._terminate_stream, silence))
-    try:
-        yield
-    finally:
-        connection.ioloop.remove_timeout(timer)
 
 
 class HttpDestination:
@@ -226,7 +209,7 @@ def _publish(channel: BlockingChannel, body: bytes) -> None:
         delivery_mode=pika.DeliveryMode.Persistent,
         headers={"CC": [events.slot_key(events.slot_of(event["subject"]))]},
     )
-    with _patience(channel):
+    with bounded(channel, _TIMEOUT):
         channel.basic_publish(
             names.ORDERS_EXCHANGE, event["data"]["process"], body, properties, mandatory=True
         )

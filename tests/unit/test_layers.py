@@ -14,7 +14,7 @@ PACKAGE = Path(otelkit.__file__).parent
 
 # From the bottom up. A part may import the parts of lower rows, and of its own row nothing.
 ROWS = (
-    {"errors", "names"},
+    {"amqp", "errors", "names"},
     {"model", "events"},
     {"calendars", "rows", "slo"},
     {"spec"},
@@ -25,7 +25,7 @@ ROW = {part: row for row, parts in enumerate(ROWS) for part in parts}
 # The same within the collector; a part may import itself, too.
 COLLECT = ("clocks", "storage", "engine", "sources", "settings", "api", "shards", "run")
 # A service installs otelkit alone: no YAML, no model, no arithmetic of objectives.
-INSTRUMENT_MAY_IMPORT = {"errors", "names", "events"}
+INSTRUMENT_MAY_IMPORT = {"amqp", "errors", "names", "events"}
 
 
 def part_of(path: Path) -> str:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
 import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import (
-    AMQPConnectionError,
     AMQPError,
     ChannelClosedByBroker,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
 )
 
+from otelkit import amqp
 from otelkit.errors import OtelkitError, UnavailableError
 
 if TYPE_CHECKING:
@@ -66,20 +65,9 @@ def waiting(channel: BlockingChannel, queue: str, *, is_consumed: bool = False) 
     return int(told.message_count) if is_known else None
 
 
-@contextmanager
-def bounded(channel: BlockingChannel) -> Iterator[None]:
-    """Ends the connection, with an AMQPError in the block, where an answer does not come in time.
-
-    A queue without a leader, as after a crash of its broker, may never confirm what it was sent,
-    and pika waits for that without an end.
-    """
-    connection = channel.connection._impl  # noqa: SLF001 - its public timers wait for it, too
-    silence = AMQPConnectionError(f"no answer within {_TIMEOUT:.0f} s")
-    timer = connection.ioloop.call_later(_TIMEOUT, partial(connection._terminate_stream, silence))  # noqa: SLF001
-    try:
-        yield
-    finally:
-        connection.ioloop.remove_timeout(timer)
+def bounded(channel: BlockingChannel) -> AbstractContextManager[None]:
+    """For as long as a broker may take; see :func:`otelkit.amqp.bounded`."""
+    return amqp.bounded(channel, _TIMEOUT)
 
 
 def keep_trying(
