@@ -129,7 +129,8 @@ class Reading:
         self._patience = 2 * (_HEARTBEAT if beat is None else beat)
         self._committed = self._acknowledged = 0
         """Delivery tags."""
-        self._is_over = False
+        self._over = threading.Event()
+        """The collector has hung up, and all its answers are heard."""
 
     def run(self) -> None:
         """Read until the connection fails, which is told, or the collector hangs up."""
@@ -155,7 +156,7 @@ class Reading:
                 elif self._sent == self._answered and time.monotonic() - looked > _LOOK_SECONDS:
                     looked = time.monotonic()
                     self._send(Looked(self._is_empty(channel)))
-                if self._is_over:
+                if self._over.is_set():
                     return
         finally:
             self._leave(channel)
@@ -194,7 +195,10 @@ class Reading:
         if self._sent == self._answered:
             self._waits_since = time.monotonic()
         self._sent += 1
-        self._link.send_bytes(encode(message))
+        try:
+            self._link.send_bytes(encode(message))
+        except OSError:
+            self._over.wait()
 
     def _acknowledge(self) -> None:
         if self._channel is not None and self._committed > self._acknowledged:
@@ -218,7 +222,7 @@ class Reading:
                 if self._link.poll(_LISTEN_SECONDS):
                     self._hear(to_tag.decode(self._link.recv_bytes()))
             os._exit(FORGOTTEN)
-        self._is_over = True
+        self._over.set()
         time.sleep(_LISTEN_SECONDS)
         os._exit(0)  # the main thread hangs
 
