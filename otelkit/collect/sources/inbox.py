@@ -78,7 +78,9 @@ class Inbox:
             broker.leave(channel)
 
     def _send(self, bodies: Sequence[bytes], channel: BlockingChannel) -> None:
-        if bodies and time.monotonic() - self._unbound > _UNBIND_SECONDS:
+        if not bodies:
+            return
+        if time.monotonic() - self._unbound > _UNBIND_SECONDS:
             # The shards have the same events from the exchange itself.
             channel.queue_unbind(names.ORDERS_QUEUE, names.ORDERS_EXCHANGE, "#")
             self._unbound = time.monotonic()
