@@ -160,6 +160,9 @@ class Batch:
             return APPLIED
         if mark not in order.seen and is_newer(state, event):
             new = advance(policy, state, event)
+            if state.policy != policy.fingerprint:
+                new, gone = carry_over(state, new)
+                self.changes.change(gone)
             self._stayed(state, new)
             if policy.learning and state.policy == policy.fingerprint:
                 self._took(policy, state, new)
