@@ -32,7 +32,8 @@ from otelkit.collect.storage.store import Store
 from otelkit.collect.storage.stores import open_shard, open_store
 from otelkit.errors import StoreError
 from shop.databases import PostgreSQL
-from shop.servers import HOST, Prometheus
+from shop.prometheus import Prometheus
+from shop.servers import HOST
 from shop.services import SLA_FILE, Collector
 from shop.waiting import until
 
