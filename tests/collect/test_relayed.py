@@ -73,10 +73,10 @@ class Fleet:
         told = self.totals(names.ORDER_EVENTS.name, "source", "outcome")
         return {outcome: n for (source, outcome), n in told.items() if source == "erp" and n}
 
-    def clocks(self) -> dict[str, float]:
-        """Of ``manufacturing-on-time``, and all corrections."""
+    def clocks(self, objective: str = "manufacturing-on-time") -> dict[str, float]:
+        """Of one objective, and all corrections."""
         told = self.totals(names.ORDER_CLOCKS.name, "objective", "outcome")
-        found = {what: float(n) for (which, what), n in told.items() if which[:4] == "manu" and n}
+        found = {what: float(n) for (which, what), n in told.items() if which == objective and n}
         corrected = sum(self.totals(names.ORDER_CLOCK_CORRECTIONS.name, "from").values())
         return found if not corrected else {**found, "corrected": corrected}
 
@@ -88,16 +88,21 @@ def fleet(postgresql: PostgreSQL) -> Fleet:
 
 @pytest.fixture
 def start(fleet: Fleet, vhost: str, tmp_path: Path) -> Iterator[Start]:
-    """``start(jobs, config, env)`` starts one more collector of the fleet."""
+    """``start(jobs, config, env, setting=...)`` starts one more collector of the fleet."""
     common = {
         "amqp": vhost, "store": fleet.store, "shards": str(SHARDS), "lease": "2s",
         "batch": str(BATCH),
     }  # fmt: skip
     with ExitStack() as stack:
 
-        def begin(jobs: Jobs, config: str, env: Mapping[str, str] | None = None) -> Collector:
+        def begin(
+            jobs: Jobs | None = None,
+            config: str = "",
+            env: Mapping[str, str] | None = None,
+            **more: str,
+        ) -> Collector:
             program = LAUNCHER if env else ()
-            settings = common | secrets(jobs)
+            settings = common | ({} if jobs is None else secrets(jobs)) | more
             folder = tmp_path / str(len(fleet.collectors))
             one = Collector(folder, settings, config, program=program, env=env)
             fleet.collectors.append(one)
@@ -190,7 +195,29 @@ def test_no_shard_judges_a_deadline_while_the_row_that_meets_it_may_not_have_com
     jobs.engine.dispose()
 
 
-def tell(vhost: str, orders: list[str], at: float) -> None:
+def test_nor_while_the_event_that_meets_it_waits_to_be_handed_on(
+    vhost: str, fleet: Fleet, start: Start, tmp_path: Path
+) -> None:
+    start()
+    assert until(lambda: fleet.shards() == SHARDS, 20)
+    made, at = [f"A-{number}" for number in range(12)], time.time()
+    tell(vhost, made, at, "submitted")
+    assert until(lambda: fleet.totals(names.ORDERS_OPEN.name, "process")[("order",)] == 12, 10)
+    fleet.collectors[0].stop()
+    # A minute passes. All were shipped in time, says the end of a long queue; others come since.
+    repeats = [moved("A-0", "submitted", at)] * 1000
+    publish(vhost, [*repeats, *(moved(order, "shipped", at + 10) for order in made)])
+    tell(vhost, [f"C-{number}" for number in range(12)], at + 60, "submitted")
+    clock = tmp_path / "clock"
+    clock.write_text("60")
+    start(env={"RIGGED_CLOCK": str(clock)})
+    assert until(lambda: fleet.clocks("delivered-on-time"), 20)
+    assert until(lambda: sum(fleet.clocks("delivered-on-time").values()) == len(made), 10)
+    assert fleet.clocks("delivered-on-time") == {"met": len(made)}
+
+
+def tell(vhost: str, orders: list[str], at: float, status: str = "manufacturing") -> None:
     """As services do, over RabbitMQ."""
-    for order in orders:
-        publish(vhost, [moved(order, "manufacturing", at)], queue_of(shard_of(order, SHARDS)))
+    for shard in range(SHARDS):
+        own = [order for order in orders if shard_of(order, SHARDS) == shard]
+        publish(vhost, [moved(order, status, at) for order in own], queue_of(shard))
