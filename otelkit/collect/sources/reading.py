@@ -36,6 +36,8 @@ _QUIET_SECONDS: Final = 0.1
 """A batch that is not full is sent after so long without another event."""
 _OLDEST_SECONDS: Final = 0.5
 """And after so long in any case."""
+_ENOUGH: Final = 500
+"""So many events are sent as they are where the collector would else be idle."""
 _LOOK_SECONDS: Final = 0.25
 """Between two looks whether a queue that seems empty is."""
 _HEARTBEAT: Final = 60
@@ -116,6 +118,7 @@ class Reading:
     def __init__(self, link: Connection, begin: Begin) -> None:
         self._link = link
         self._begin = begin
+        self._enough = min(_ENOUGH, begin.batch)
         self._channel: BlockingChannel | None = None
         self._marker = ""
         """Put into the queue when we came, and not read yet."""
@@ -126,7 +129,8 @@ class Reading:
         self._patience = 2 * (_HEARTBEAT if beat is None else beat)
         self._committed = self._acknowledged = 0
         """Delivery tags."""
-        self._is_over = False
+        self._over = threading.Event()
+        """The collector has hung up, and all its answers are heard."""
 
     def run(self) -> None:
         """Read until the connection fails, which is told, or the collector hangs up."""
@@ -152,7 +156,7 @@ class Reading:
                 elif self._sent == self._answered and time.monotonic() - looked > _LOOK_SECONDS:
                     looked = time.monotonic()
                     self._send(Looked(self._is_empty(channel)))
-                if self._is_over:
+                if self._over.is_set():
                     return
         finally:
             self._leave(channel)
@@ -171,7 +175,8 @@ class Reading:
                 began = began if taken else now
                 tag = method.delivery_tag
                 taken.append(_delivery(properties, body))
-                if len(taken) < self._begin.batch and now - began < _OLDEST_SECONDS:
+                enough = self._enough if self._sent == self._answered else self._begin.batch
+                if len(taken) < enough and now - began < _OLDEST_SECONDS:
                     continue
             yield tag, taken
             taken = []
@@ -190,7 +195,10 @@ class Reading:
         if self._sent == self._answered:
             self._waits_since = time.monotonic()
         self._sent += 1
-        self._link.send_bytes(encode(message))
+        try:
+            self._link.send_bytes(encode(message))
+        except OSError:
+            self._over.wait()
 
     def _acknowledge(self) -> None:
         if self._channel is not None and self._committed > self._acknowledged:
@@ -214,7 +222,7 @@ class Reading:
                 if self._link.poll(_LISTEN_SECONDS):
                     self._hear(to_tag.decode(self._link.recv_bytes()))
             os._exit(FORGOTTEN)
-        self._is_over = True
+        self._over.set()
         time.sleep(_LISTEN_SECONDS)
         os._exit(0)  # the main thread hangs
 
