@@ -336,6 +336,18 @@ def test_an_objective_that_goes_takes_its_clocks_along_as_a_correction(
     assert collector.engine.tallies()[gone] == 1
 
 
+def test_an_objective_that_goes_with_a_restart_is_corrected_as_its_orders_move(
+    place: Path | str,
+) -> None:
+    with closing(Collector(place)) as before:
+        before.feed(moved(0, "making"))
+        before.engine.tick(START + 301)
+    with closing(Collector(place, VARIANTS["without an objective"])) as after:
+        after.feed(moved(310, "packed"), moved(311, "shipped"))
+        gone = (names.ORDER_CLOCK_CORRECTIONS.name, "whole", "standard", "breached", "cancelled")
+        assert after.engine.tallies()[gone] == 1
+
+
 # --- amid it -------------------------------------------------------------------------------
 
 

@@ -35,11 +35,15 @@ QUARANTINE_BYTES: Final = 4096
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
-    """Bytes from a source. ``source`` is its configured name, not what the event says."""
+    """Bytes from a source. ``source`` is its configured name, not what the event says.
+
+    ``event`` is what the bytes say, where somebody has read them.
+    """
 
     source: str
     body: bytes
     at: float
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,9 @@ class Batch:
 
     def _read(self, received: Received) -> Event | Taken:
         try:
-            event = decode(received.body, max(received.at, self._watermark))
+            event = received.event
+            if event is None:
+                event = decode(received.body, max(received.at, self._watermark))
             self._policy(event).check(event)
         except EventError as error:
             return Taken(QUARANTINED, str(error))
@@ -154,6 +160,9 @@ class Batch:
             return APPLIED
         if mark not in order.seen and is_newer(state, event):
             new = advance(policy, state, event)
+            if state.policy != policy.fingerprint:
+                new, gone = carry_over(state, new)
+                self.changes.change(gone)
             self._stayed(state, new)
             if policy.learning and state.policy == policy.fingerprint:
                 self._took(policy, state, new)

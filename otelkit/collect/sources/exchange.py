@@ -30,6 +30,8 @@ _ATTEMPTS: Final = 2
 """Of sending: a connection that rested may have been cut meanwhile."""
 _MARKER: Final = "otelkit.marker"
 _COMPLETE: Final = "otelkit.complete"
+NO_EVENTS: Final = frozenset((_MARKER, _COMPLETE))
+"""Types of messages that collectors send to each other."""
 
 
 class WholeInlet(msgspec.Struct, frozen=True, tag=True):
@@ -45,8 +47,8 @@ class WholeInlet(msgspec.Struct, frozen=True, tag=True):
         _declare_queue(channel, self.queue)
         channel.queue_bind(self.queue, names.ORDERS_EXCHANGE, "#")
 
-    def is_ours(self, _body: bytes) -> bool:
-        """Whether an event in the queue belongs there."""
+    def is_ours(self, _order_id: str | None) -> bool:
+        """Whether an event of this order belongs into the queue; one without, wherever it is."""
         return True
 
     def mark(self, _channel: BlockingChannel) -> str:
@@ -69,8 +71,7 @@ class ShardInlet(msgspec.Struct, frozen=True, tag=True):
         declare_exchanges(channel)
         declare_shard(channel, self.shard, self.shards)
 
-    def is_ours(self, body: bytes) -> bool:
-        order_id = order_id_of(body)
+    def is_ours(self, order_id: str | None) -> bool:
         return order_id is None or shard_of(order_id, self.shards) == self.shard
 
     def mark(self, channel: BlockingChannel) -> str:

@@ -12,7 +12,7 @@ from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
-from otelkit.collect.sources.exchange import Inlet, Outlet, completed, is_marker
+from otelkit.collect.sources.exchange import Inlet, Outlet, completed, order_id_of
 from otelkit.collect.sources.reader import Reader
 from otelkit.collect.sources.reading import Batch, Begin, Delivery, Looked, Up
 from otelkit.collect.sources.relay import Relayed
@@ -101,16 +101,16 @@ class OrderSource:
 
     def _commit(self, deliveries: Sequence[Delivery]) -> None:
         """Take in events of this queue; others are on their way once this returns."""
-        told = [completed(one.type, one.source, one.body) for one in deliveries]
+        told = [completed(one.type, one.source, one.body) for one in deliveries if one.type]
         complete = dict(filter(None, told))
-        ours = self._ours(d for d, one in zip(deliveries, told, strict=True) if one is None)
+        ours = self._ours([one for one in deliveries if not one.type])
         # What was read from a table just now says nothing of what waits in a queue.
-        direct = [one for one in ours if one.source not in self._relays]
+        relayed = [one for one in ours if one.source in self._relays] if self._relays else []
+        direct = [one for one in ours if one.source not in self._relays] if relayed else ours
         if direct:
             self._engine.apply(direct)
             self._known_until = self._engine.heard
-        if len(direct) < len(ours) or complete:
-            relayed = [one for one in ours if one.source in self._relays]
+        if relayed or complete:
             self._engine.apply(relayed, self._relayed.numbers(complete))
             self._relayed.kept(complete)
 
@@ -118,13 +118,13 @@ class OrderSource:
         """Those of this queue; others are handed on."""
         ours, strays, now = [], [], time.time()
         for delivery in deliveries:
-            if is_marker(delivery.type):
-                continue
-            if self._inlet.is_ours(delivery.body):
+            body, event = delivery.body, delivery.event
+            order_id = order_id_of(body) if event is None else event.order_id
+            if self._inlet.is_ours(order_id):
                 source = delivery.source if delivery.source in self._senders else NAME
-                ours.append(Received(source, delivery.body, now))
+                ours.append(Received(source, body, now, event))
             else:
-                strays.append(delivery.body)
+                strays.append(body)
         if strays and self._outlet is not None:
             self._outlet.send(strays, NAME)
         return ours

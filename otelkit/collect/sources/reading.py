@@ -25,9 +25,10 @@ import pika
 from pika.exceptions import AMQPError
 
 from otelkit import names
+from otelkit.collect.clocks.decode import Event, decode
 from otelkit.collect.sources import broker
-from otelkit.collect.sources.exchange import Inlet
-from otelkit.errors import OtelkitError
+from otelkit.collect.sources.exchange import NO_EVENTS, Inlet
+from otelkit.errors import EventError, OtelkitError
 
 if TYPE_CHECKING:
     from pika.adapters.blocking_connection import BlockingChannel
@@ -59,12 +60,16 @@ class Begin(msgspec.Struct, frozen=True, array_like=True):
     batch: int
 
 
-class Delivery(msgspec.Struct, frozen=True, array_like=True):
-    """A message as it came; ``source`` is the one that it says it came through before."""
+class Delivery(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A message as it came; ``source`` is the one that it says it came through before.
+
+    Its ``type`` is empty where it is an event, and ``event`` what it says, if that can be read.
+    """
 
     type: str
     source: str
     body: bytes
+    event: Event | None = None
 
 
 class Up(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -241,8 +246,15 @@ class Reading:
 
 
 def _delivery(properties: pika.BasicProperties, body: bytes) -> Delivery:
-    source = (properties.headers or {}).get(names.HEADER_SOURCE)
-    return Delivery(properties.type or "", source if isinstance(source, str) else "", body)
+    told = (properties.headers or {}).get(names.HEADER_SOURCE)
+    source = told if isinstance(told, str) else ""
+    if properties.type in NO_EVENTS:
+        return Delivery(properties.type, source, body)
+    try:
+        event = decode(body, time.time())
+    except EventError:  # the collector says so, and keeps it
+        event = None
+    return Delivery("", source, body, event)
 
 
 if __name__ == "__main__":
