@@ -76,12 +76,12 @@ def backtest(
     step: Step = "1m",  # type: ignore[assignment]  # the parser makes it a timedelta
     against: Against = None,
     objective: Annotated[
-        list[str] | None, typer.Option(help="Only this objective; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only this objective; may be repeated.")
     ] = None,
     token: Token = None,
     as_json: Json = False,
 ) -> None:
-    """Say which alerts the SLA file would have raised, had its rules been there all the time.
+    """Say which alerts would have fired, had the rules been there.
 
     The rules are replayed over the raw data that Prometheus has stored, from a budget's period
     before the time asked for; `for:` is respected. They are worked out in a Prometheus of our own,

@@ -17,10 +17,11 @@ def backup(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The collector's SQLite file.")],
     target: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes.")],
 ) -> None:
-    """Copy a store as it is at one moment; its collector may go on working.
+    """Copy a store while its collector goes on working.
 
-    The copy is a store that a collector can start from. An older copy in FILE is replaced once the
-    new one is whole. A store in PostgreSQL is copied by pg_dump --schema=otelkit.
+    The copy is the store as it was at one moment, and a collector can start from it. An older copy
+    in FILE is replaced once the new one is whole. A store in PostgreSQL is copied by pg_dump
+    --schema=otelkit.
     """
     if "://" in store:
         raise ConfigError(

@@ -22,10 +22,11 @@ EXAMPLE: Final = "Example: otelkit check sla.yaml --prometheus http://prometheus
 def check(
     sla: SlaFile, prometheus: MaybeAddress = None, token: Token = None, as_json: Json = False
 ) -> None:
-    """Say everything that is wrong with an SLA file, or what it holds and what is doubtful in it.
+    """Say all that is wrong or doubtful in an SLA file.
 
-    Warnings stop nothing: the file can be used, but hardly says what was meant. With --prometheus,
-    also whether that has the series, labels and buckets that the rules read: exit 2 where not.
+    Of one that can be used, also what it holds. Warnings stop nothing: the file can be used, but
+    hardly says what was meant. With --prometheus, also whether that has the series, labels and
+    buckets that the rules read: exit 2 where not.
     """
     try:
         checked = spec.check(sla)

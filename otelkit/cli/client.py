@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from otelkit.cli.address import http_address
 from otelkit.cli.output import UNKNOWN, Stop, note
 from otelkit.errors import ConfigError, UnavailableError
 
@@ -20,12 +21,22 @@ _PAUSE: Final = 1.0
 
 Address = Annotated[
     str,
-    typer.Option("--collector", envvar="OTELKIT_COLLECTOR", help="Address of the collector."),
+    typer.Option(
+        "--collector",
+        metavar="URL",
+        envvar="OTELKIT_COLLECTOR",
+        parser=http_address,
+        help="Address of the collector.",
+    ),
 ]
 Token = Annotated[
     str | None,
     typer.Option(
-        "--token", envvar="OTELKIT_TOKEN", show_envvar=True, help="Its token, if it asks for one."
+        "--token",
+        metavar="TOKEN",
+        envvar="OTELKIT_TOKEN",
+        show_envvar=True,
+        help="Its token, if it asks for one.",
     ),
 ]
 

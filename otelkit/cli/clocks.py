@@ -50,9 +50,9 @@ def _clocks() -> None:
 def plan(
     sla: Sla, collector: Address = DEFAULT, token: Token = None, as_json: Json = False
 ) -> None:
-    """Say how the clocks of open orders would change under a new SLA file; change nothing.
+    """Say how the clocks of open orders would change.
 
-    Exit 2 if any would.
+    Nothing is changed. Exit 2 if any would.
     """
     found = _done("plan", sla, collector, token, quiet=as_json)
     if as_json:
@@ -67,10 +67,10 @@ def plan(
 def apply(
     sla: Sla, collector: Address = DEFAULT, token: Token = None, as_json: Json = False
 ) -> None:
-    """Let a running collector judge by a new SLA file, the orders that are open too.
+    """Let a running collector judge by a new SLA file.
 
-    The collector goes on with it by itself, also after a restart. Give it the same file for its
-    next start. Queues are watched as before until then.
+    Orders that are open are judged by it too. The collector goes on with it by itself, also after a
+    restart. Give it the same file for its next start. Queues are watched as before until then.
     """
     found = _done("apply", sla, collector, token, quiet=as_json)
     if as_json:
@@ -82,7 +82,10 @@ def apply(
 
 @app.command("show", epilog=SHOW_EXAMPLE)
 def show(collector: Address = DEFAULT, token: Token = None, as_json: Json = False) -> None:
-    """Say which policies the clocks of open orders follow; exit 2 if any is not in force."""
+    """Say which policies the clocks of open orders follow.
+
+    Exit 2 if any is not in force.
+    """
     found = ask_for(collector, token, "/clocks", "outdated")
     if as_json:
         print_json(found)

@@ -30,16 +30,17 @@ log = logging.getLogger("otelkit")
 def collect(
     sla: Annotated[Path, typer.Option("--sla", metavar="SLA", help="The SLA file.")],
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings as YAML; see below.")
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings as YAML, as above.")
     ] = None,
 ) -> None:
-    """Collect order events and dead letters until stopped; serve metrics and answers.
+    """Collect order events and dead letters until stopped.
 
-    Settings: store (orders are kept there), amqp, management (of RabbitMQ), listen
-    (127.0.0.1:9465), token (asked of clients; needed beyond loopback), tick (5s), lateness (30s),
-    batch (4000). Each stands in FILE, or in the environment as OTELKIT_COLLECTOR_STORE and so on.
-    FILE may also name databases to read, whose passwords stay in the environment. Collectors that
-    share a PostgreSQL are told so by shards, lease (15s) and advertise.
+    Metrics and answers are served meanwhile. Settings: store (orders are kept there), amqp,
+    management (of RabbitMQ), listen (127.0.0.1:9465), token (asked of clients; needed beyond
+    loopback), tick (5s), lateness (30s), batch (4000), keep_orders and keep_timelines (for good).
+    Each stands in FILE, or in the environment as OTELKIT_COLLECTOR_STORE and so on. FILE may also
+    name databases to read, whose passwords stay in the environment. Collectors that share a
+    PostgreSQL are told so by shards, lease (15s) and advertise.
     """
     try:
         from otelkit.collect import settings

@@ -22,9 +22,10 @@ New = Annotated[Path, typer.Argument(metavar="NEW", help="The SLA file as it wil
 
 
 def diff(old: Old, new: New, as_json: Json = False) -> None:
-    """Say in plain words what changes for those on call; exit 2 if anything does.
+    """Say in plain words what changes for those on call.
 
-    The two files are compared by what they mean: comments, order and spelling do not matter.
+    Exit 2 if anything does. The two files are compared by what they mean: comments, order and
+    spelling do not matter.
     """
     from otelkit.generate.changes import changes
 

@@ -26,13 +26,14 @@ def divide(
     database: Annotated[
         str, typer.Argument(metavar="DATABASE", help="Of the shards: a postgresql:// address.")
     ],
-    shards: Annotated[int, typer.Option(min=1, max=MOST, help="How many, for good.")],
+    shards: Annotated[int, typer.Option(metavar="N", min=1, max=MOST, help="How many, for good.")],
     as_json: Json = False,
 ) -> None:
-    """Move the store of one collector into shards, which several collectors can share.
+    """Move the store of one collector into shards.
 
-    No collector may work on either meanwhile. All of it is moved, or nothing counts: after an
-    interruption, run it again. STORE stays as it is, also where DATABASE is the same.
+    Several collectors can share these. No collector may work on either meanwhile. All of it is
+    moved, or nothing counts: after an interruption, run it again. STORE stays as it is, also where
+    DATABASE is the same.
     """
     if not database.startswith(("postgresql://", "postgres://")):
         raise ConfigError(f"{database} is no address; write such as postgresql://user@host/name")

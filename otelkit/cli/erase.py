@@ -16,9 +16,10 @@ def erase(
     collector: Address = DEFAULT,
     token: Token = None,
 ) -> None:
-    """Delete an order's partner, its names in other systems, and rejected events that name it.
+    """Delete what is personal of an order.
 
-    Its id, its steps and what it counted in stay. Exit 3 if it is unknown.
+    That is its partner, its names in other systems, and rejected events that name it. Its id, its
+    steps and what it counted in stay. Exit 3 if it is unknown.
     """
     path = f"/orders/{quote(order_id, safe='')}"
     found = expected(order_id, ask(collector, token, path, method="DELETE"))

@@ -64,7 +64,7 @@ def explain(
     series: Series = 20,
     as_json: Json = False,
 ) -> None:
-    """Say when each alert fires and is over, and what each objective costs a Prometheus.
+    """Say when each alert fires and is over, and what rules cost.
 
     Minutes count from the first bad event of steady traffic that was good for a whole period, to
     the alert: at a full outage, and at bursts that would spend the budget 10 and 2 times too fast.

@@ -24,20 +24,24 @@ def gate(
     sla: SlaFile,
     prometheus: Address,
     objective: Annotated[
-        list[str] | None, typer.Option(help="Only this objective; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only this objective; may be repeated.")
     ] = None,
     service: Annotated[
-        list[str] | None, typer.Option(help="Only objectives of this service; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only objectives of this service; may be repeated."),
     ] = None,
-    environment: Annotated[str | None, typer.Option(help="Only this environment.")] = None,
+    environment: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this environment.")
+    ] = None,
     token: Token = None,
     as_json: Json = False,
 ) -> None:
-    """Say whether a release is allowed: exit 0 for yes, 2 for no, 3 for unknown.
+    """Say whether a release is allowed.
 
-    No, while an objective has less of its error budget left than `release: {freeze_below: 10%}` of
-    the SLA file says. A budget that is not on record, or whose events are no longer counted, makes
-    the answer unknown, never yes; a value of a `by` label that is gone for a day has no say.
+    Exit 0 for yes, 2 for no, 3 for unknown. No, while an objective has less of its error budget
+    left than `release: {freeze_below: 10%}` of the SLA file says. A budget that is not on record,
+    or whose events are no longer counted, makes the answer unknown, never yes; a value of a `by`
+    label that is gone for a day has no say.
     """
     from otelkit.verify.gate import Verdict, findings, overall
     from otelkit.verify.prometheus import Prometheus

@@ -55,10 +55,11 @@ def generate(
     form: Format = Form.PROMETHEUS,
     as_json: Json = False,
 ) -> None:
-    """Write DIR/alert_rules, DIR/proofs, DIR/dashboards and DIR/collectors.
+    """Write alert rules, proofs, dashboards, scrape jobs and routes.
 
-    All files are made before the first is written, and only what differs is replaced. Files of
-    objectives and environments that have left the SLA file are removed; those of other origin stay.
+    They go to DIR/alert_rules, DIR/proofs, DIR/dashboards and DIR/collectors. All files are made
+    before the first is written, and only what differs is replaced. Files of objectives and
+    environments that have left the SLA file are removed; those of other origin stay.
     """
     from otelkit.generate import files, writer
 

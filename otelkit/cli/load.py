@@ -51,15 +51,22 @@ class _Load:
 
 def load(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Parquet, or lines, as above.")],
-    process: Annotated[str, typer.Option(help="The process of rows.")] = "order",
+    process: Annotated[str, typer.Option(metavar="NAME", help="The process of rows.")] = "order",
     columns: Annotated[
-        str, typer.Option(help="Columns that are called otherwise: order=number,alias.mes=job.")
+        str,
+        typer.Option(
+            metavar="NAME=COLUMN,...",
+            help="Columns that are called otherwise: order=number,alias.mes=job.",
+        ),
     ] = "",
     timezone: Annotated[
-        str | None, typer.Option(help="Of times in rows that name none, such as Europe/Moscow.")
+        str | None,
+        typer.Option(
+            metavar="ZONE", help="Of times in rows that name none, such as Europe/Moscow."
+        ),
     ] = None,
     source: Annotated[
-        str, typer.Option(help="Who tells of rows; part of what makes one.")
+        str, typer.Option(metavar="NAME", help="Who tells of rows; part of what makes one.")
     ] = SOURCE,
     collector: Address = DEFAULT,
     token: Token = None,

@@ -19,7 +19,10 @@ def order(
     token: Token = None,
     as_json: Json = False,
 ) -> None:
-    """Say where an order is, how its clocks stand, and how it came there. Exit 3 if unknown."""
+    """Say where an order is, how it came there, how its clocks stand.
+
+    Exit 3 if it is unknown.
+    """
     found = expected(order_id, ask(collector, token, f"/orders/{quote(order_id, safe='')}"))
     if as_json:
         print_json(found)

@@ -41,11 +41,21 @@ app.command("erase", epilog=erase.EXAMPLE)(erase.erase)
 
 @app.command("overdue", epilog=EXAMPLE)
 def overdue(
-    process: Annotated[str | None, typer.Option(help="Only orders of this process.")] = None,
-    objective: Annotated[str | None, typer.Option(help="Only clocks of this objective.")] = None,
-    stage: Annotated[str | None, typer.Option(help="Only orders in this stage.")] = None,
-    tier: Annotated[str | None, typer.Option(help="Only orders of this tier.")] = None,
-    partner: Annotated[str | None, typer.Option(help="Only orders of this partner.")] = None,
+    process: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only orders of this process.")
+    ] = None,
+    objective: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only clocks of this objective.")
+    ] = None,
+    stage: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only orders in this stage.")
+    ] = None,
+    tier: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only orders of this tier.")
+    ] = None,
+    partner: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only orders of this partner.")
+    ] = None,
     state: Annotated[
         State, typer.Option(help="Overdue, at risk of it, or any clock that runs.")
     ] = State.overdue,
@@ -53,15 +63,15 @@ def overdue(
         bool | None,
         typer.Option("--acknowledged/--unacknowledged", help="Only those that are, or are not."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=500, help="How many at most.")] = 50,
     after: Annotated[
-        str | None, typer.Option(help="Go on behind a page: what it said last.")
+        str | None, typer.Option(metavar="PLACE", help="Go on behind a page: what it said last.")
     ] = None,
     collector: Address = DEFAULT,
     token: Token = None,
     as_json: Json = False,
 ) -> None:
-    """List the orders that are past a deadline, the longest overdue first."""
+    """List the orders past a deadline, the longest overdue first."""
     filters = {
         "process": process,
         "objective": objective,
@@ -106,8 +116,10 @@ def _show(orders: list[dict[str, Any]], state: State) -> None:
 @app.command("ack", epilog=ACK_EXAMPLE)
 def ack(
     order_id: OrderId,
-    until: Annotated[str, typer.Option(help="For how long, such as 3d, or a time; now ends it.")],
-    reason: Annotated[str, typer.Option(help="Why it is late, for those who ask.")],
+    until: Annotated[
+        str, typer.Option(metavar="TIME", help="For how long, such as 3d, or a time; now ends it.")
+    ],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why it is late, for those who ask.")],
     collector: Address = DEFAULT,
     token: Token = None,
     as_json: Json = False,

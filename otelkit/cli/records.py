@@ -118,7 +118,10 @@ def _csv(path: Path, guess: Guess) -> Iterator[Record]:
         TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="") as file,
     ):
         rows = csv.DictReader(iter(file.readline, ""))
-        table = guess(list(rows.fieldnames or ()))
+        names = list(rows.fieldnames or ())
+        if len(names) == 1 and ";" in names[0]:
+            raise ConfigError(f"{path} has semicolons between its columns; save it with commas")
+        table = guess(names)
         while True:
             try:
                 row = next(rows)

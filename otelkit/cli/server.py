@@ -6,17 +6,27 @@ from typing import Annotated
 
 import typer
 
+from otelkit.cli.address import http_address
+
 Address = Annotated[
     str,
     typer.Option(
-        "--prometheus", metavar="URL", envvar="OTELKIT_PROMETHEUS", help="Address of Prometheus."
+        "--prometheus",
+        metavar="URL",
+        envvar="OTELKIT_PROMETHEUS",
+        parser=http_address,
+        help="Address of Prometheus.",
     ),
 ]
 Token = Annotated[
     str | None,
-    typer.Option("--token", envvar="OTELKIT_PROMETHEUS_TOKEN", help="Its bearer token."),
+    typer.Option(
+        "--token", metavar="TOKEN", envvar="OTELKIT_PROMETHEUS_TOKEN", help="Its bearer token."
+    ),
 ]
 MaybeAddress = Annotated[
     str | None,
-    typer.Option("--prometheus", metavar="URL", help="Ask this Prometheus too."),
+    typer.Option(
+        "--prometheus", metavar="URL", parser=http_address, help="Ask this Prometheus too."
+    ),
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from otelkit.collect import ranges
 from otelkit.collect.sources import tables
 from otelkit.errors import ConfigError, SpecError
 from otelkit.events import SLOTS
@@ -166,13 +167,13 @@ _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
     "management": _url("http", "https"),
     "listen": _address,
     "token": _token,
-    "tick": q.duration_up_to("10m"),
-    "lateness": q.duration_up_to("10m"),
-    "batch": q.whole_in(1, 10_000),
+    "tick": ranges.duration_up_to("10m"),
+    "lateness": ranges.duration_up_to("10m"),
+    "batch": ranges.number(1, 10_000),
     "keep_timelines": q.duration,
     "keep_orders": q.duration,
-    "shards": q.whole_in(1, SLOTS),
-    "lease": q.duration_in("1s", "5m"),
+    "shards": ranges.number(1, SLOTS),
+    "lease": ranges.duration("1s", "5m"),
     "advertise": _url("http", "https"),
 }
 

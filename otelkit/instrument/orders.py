@@ -85,6 +85,8 @@ class Order:
     ) -> OrderMoved:
         if at is None:
             at = utc_now()
+        elif not isinstance(at, datetime):
+            raise TypeError(f"at is {at!r:.60}; pass a datetime")
         elif at.tzinfo is None:
             log.error(
                 "order %s: `at` has no time zone and is taken as UTC; pass an aware one", self.id

@@ -6,7 +6,7 @@ What they refuse is a ``ValueError`` whose text is a sentence for the one who wr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -102,30 +102,6 @@ def duration(text: str) -> timedelta:
     if value != value.to_integral_value():
         raise ValueError(f"{text} is not a whole number of seconds; write one such as 15m")
     return timedelta(seconds=int(value))
-
-
-def duration_in(least: str, most: str) -> Callable[[str], timedelta]:
-    """What converts a duration from ``least`` to ``most``."""
-
-    def convert(text: str) -> timedelta:
-        value = duration(text)
-        if not duration(least) <= value <= duration(most):
-            raise ValueError(f"{text} is out of range; write {least} to {most}")
-        return value
-
-    return convert
-
-
-def duration_up_to(most: str) -> Callable[[str], timedelta]:
-    """What converts a duration of at most so much."""
-
-    def convert(text: str) -> timedelta:
-        value = duration(text)
-        if value > duration(most):
-            raise ValueError(f"{text} is too long; write at most {most}")
-        return value
-
-    return convert
 
 
 def window(text: str) -> Window:
@@ -236,18 +212,6 @@ def whole(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 9:
         raise ValueError(f"{text!r} is no whole number from 0 on; write one such as 0")
     return int(text)
-
-
-def whole_in(least: int, most: int) -> Callable[[str], int]:
-    """What converts a whole number from ``least`` to ``most``."""
-
-    def convert(text: str) -> int:
-        value = whole(text)
-        if not least <= value <= most:
-            raise ValueError(f"{text} is out of range; write {least} to {most}")
-        return value
-
-    return convert
 
 
 def day(text: str) -> date:

@@ -50,6 +50,8 @@ def text_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
+    except IsADirectoryError as error:
+        raise _unusable(path, "is a folder; name a file in it") from error
     except OSError as error:
         raise _unusable(path, f"cannot be read: {error.strerror or error}") from error
     if len(data) > MAX_BYTES:

@@ -86,11 +86,14 @@ def broken(tmp_path: Path) -> Path:
         ("orders", "Usage: otelkit orders"),
         ("orders overdue --limit many", "Invalid value for '--limit'"),
         ("orders overdue --limit 0", "Invalid value for '--limit'"),
+        ("order A-1 --collector u:secret@host", "no address; write one such as http://host:9090"),
+        ("gate x.yaml --prometheus host:9090", "no address; write one such as http://host:9090"),
     ],
 )
 def test_wrong_usage_exits_1_and_says_on_stderr_what_is_wrong(arguments: str, said: str) -> None:
     done = otelkit(*arguments.split())
     assert (done.code, said in done.out + done.err) == (1, True), done.err
+    assert "secret" not in done.err
     assert not arguments.startswith("-") or done.out == ""
 
 
@@ -106,6 +109,12 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_the_commands_are_those_tested_here() -> None:
     listed = otelkit("--help").out.partition("Commands:")[2].split("\n\n")[0].split("\n")[1:]
     assert {line.split()[0] for line in listed} == {command.split()[0] for command in COMMANDS}
+
+
+@pytest.mark.parametrize("group", ["", "orders", "clocks", "import"])
+def test_the_list_of_commands_says_whole_sentences(group: str) -> None:
+    listed = otelkit(*group.split(), "--help").out.partition("Commands:")[2].splitlines()
+    assert [line for line in listed if line.endswith("...")] == []
 
 
 def test_the_version_is_the_packages() -> None:

@@ -165,14 +165,6 @@ def test_an_order_that_nobody_has_told_of_is_unknown(collector: Collector) -> No
                 "start one with `otelkit collect`, or name another with --collector"
             ),
         ),
-        (
-            ("--collector", "127.0.0.1"),
-            (
-                "no collector answers at 127.0.0.1 (Request URL is missing an 'http://' or "
-                "'https://' protocol.); start one with `otelkit collect`, or name another with "
-                "--collector"
-            ),
-        ),
     ],
 )
 def test_a_collector_that_is_away_or_refuses_is_a_sentence(

@@ -186,6 +186,12 @@ def test_a_file_that_was_changed_since_is_loaded_from_its_beginning(
         ),
         (
             "a.csv",
+            "order;status;time\n",
+            (),
+            "{file} has semicolons between its columns; save it with commas",
+        ),
+        (
+            "a.csv",
             "order,status,time\nA,submitted,2026-03-29 02:30\n",
             (),
             "the times in column 'time' name no time zone; say which they are in with timezone",
@@ -200,7 +206,17 @@ def test_a_file_that_was_changed_since_is_loaded_from_its_beginning(
             "no collector answers at http://127.0.0.1:1 (",
         ),
     ],
-    ids=["missing", "empty", "column", "zone", "parquet", "columns", "timezone", "away"],
+    ids=[
+        "missing",
+        "empty",
+        "column",
+        "semicolons",
+        "zone",
+        "parquet",
+        "columns",
+        "timezone",
+        "away",
+    ],
 )
 def test_a_file_that_cannot_be_loaded_is_a_sentence(
     collector: Collector,

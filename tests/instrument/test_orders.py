@@ -188,6 +188,7 @@ def test_what_no_collector_could_take_is_refused_in_the_log_and_counted(
     (record,) = [r for r in caplog.records if r.name == "otelkit.orders"]
     assert record.levelname == "ERROR"
     assert "is lost: " in record.getMessage()
+    assert "; pass " in record.getMessage()
     assert record.exc_info is None
     dropped = {"signal": "order_events", "reason": "invalid"}
     assert registry.get_sample_value("otelkit_telemetry_dropped_total", dropped) == 1

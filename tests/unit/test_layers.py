@@ -23,7 +23,7 @@ ROWS = (
 )
 ROW = {part: row for row, parts in enumerate(ROWS) for part in parts}
 # The same within the collector; a part may import itself, too.
-COLLECT = ("clocks", "storage", "engine", "sources", "settings", "api", "shards", "run")
+COLLECT = ("ranges", "clocks", "storage", "engine", "sources", "settings", "api", "shards", "run")
 # A service installs otelkit alone: no YAML, no model, no arithmetic of objectives.
 INSTRUMENT_MAY_IMPORT = {"amqp", "errors", "names", "events"}
 

@@ -76,7 +76,7 @@ def test_every_sentence_is_reached(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     before = sys.gettrace()
     sys.settrace(follow)
     try:
-        for path in (*sorted(Path().glob("*.yaml")), large, tmp_path):
+        for path in (*sorted(Path().glob("*.yaml")), large, tmp_path, tmp_path / "none"):
             with suppress(SpecError):
                 spec.check(path)
         for text in TEXTS:

@@ -281,10 +281,13 @@ def test_bytes_that_are_no_sla_file_are_told(tmp_path: Path, data: bytes, said: 
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    for path, why in ((tmp_path, "Is a directory"), (tmp_path / "no", "No such file or directory")):
+    for path, why in (
+        (tmp_path, "is a folder; name a file in it"),
+        (tmp_path / "no", "cannot be read: No such file or directory"),
+    ):
         with pytest.raises(SpecError) as caught:
             spec.load(path)
-        assert str(caught.value) == f"{path}:1:1: cannot be read: {why}"
+        assert str(caught.value) == f"{path}:1:1: {why}"
 
 
 def test_a_file_and_what_it_includes_as_one_text_mean_the_same() -> None:

@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from otelkit.collect import ranges
 from otelkit.errors import ConfigError
 from otelkit.rows import Columns, Table
-from otelkit.spec import quantities as q
 from otelkit.spec.reader import Reader
 
 WATERMARK: Final = "watermark"
@@ -140,6 +140,6 @@ _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
     "query": _query,
     "process": str,
     "timezone": _timezone,
-    "every": q.duration_in("1s", "1h"),
-    "overlap": q.duration_up_to("7d"),
+    "every": ranges.duration("1s", "1h"),
+    "overlap": ranges.duration_up_to("7d"),
 }
