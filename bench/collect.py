@@ -38,7 +38,8 @@ SIZES: Final = (10_000, 1_000_000)
 """Ten million are measured on demand: they take half an hour to fill in."""
 SHARES: Final = {10_000: 0.6, 1_000_000: 0.5, 10_000_000: 0.35}
 """Of the bare loop's rate, the least that is reached at such a size."""
-EVENTS: Final = 20_000
+EVENTS: Final = 60_000
+"""Of a round: so many that its beginning and its end count for little."""
 ROUNDS: Final = 5
 SMALL_LIMITS: Final = {"scrape": 10.0, "tick": 1.0, "page": 20.0}
 """Milliseconds; the slowest percent of pages."""

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -103,9 +104,10 @@ class Batch:
         told = [self._read(received) for received in batch]
         self._load([event for event in told if isinstance(event, Event)])
         taken = [self._apply(event) if isinstance(event, Event) else event for event in told]
-        counted = Counter(zip([received.source for received in batch], taken, strict=True))
-        for (source, one), count in counted.items():
-            self.changes[names.ORDER_EVENTS.name, source, one.outcome] += count
+        for (source, outcome), count in Counter(
+            zip(map(_source, batch), map(_outcome, taken), strict=True)
+        ).items():
+            self.changes[names.ORDER_EVENTS.name, source, outcome] += count
         for received, one in zip(batch, taken, strict=True):
             if one.reason:
                 body = received.body[:QUARANTINE_BYTES]
@@ -313,4 +315,6 @@ def _durations(stays: Mapping[tuple[str, str, str], Sequence[float]]) -> Tallies
 
 
 _TAKEN: Final = {outcome: Taken(outcome) for outcome in OUTCOMES}
+_source: Final = attrgetter("source")
+_outcome: Final = attrgetter("outcome")
 _BUCKETS: Final = (*map(str, names.STAGE_BUCKETS), str(float("inf")))
