@@ -129,7 +129,3 @@ class Collecting:
             self._ended = _now()
             self._stopping.set()
         return taken
-
-    @property
-    def heard(self) -> float | None:
-        return self._engine.heard

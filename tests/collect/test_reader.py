@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -11,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -129,7 +127,6 @@ class Slow:
         self.may = threading.Event()
         """Go on."""
         self.may.set()
-        self.heard: float | None = None
         self._luck = random.Random(1)
 
     def apply(
@@ -140,12 +137,7 @@ class Slow:
         time.sleep(self._luck.uniform(0, 0.5))
         self.had.update(one.body for one in batch)
         self.may.wait(20)
-        self.heard = max(told_at(one.body) for one in batch)
         return []
-
-
-def told_at(body: bytes) -> float:
-    return datetime.fromisoformat(json.loads(body)["time"]).timestamp()
 
 
 @dataclass(frozen=True)
@@ -163,16 +155,24 @@ class Read:
         self.thread.join()
 
 
-@pytest.fixture
-def read(vhost: str) -> Iterator[Read]:
+@contextmanager
+def reading(vhost: str) -> Iterator[Read]:
     """In batches of ten."""
     engine, stopping = Slow(), threading.Event()
     source = OrderSource(vhost, WholeInlet(), cast("Engine", engine), Sources(), stopping, batch=10)
     found = Read(source, engine, stopping, threading.Thread(target=source.run))
     found.thread.start()
-    assert until(lambda: source.horizon(time.time()), 10), "the queue is empty"
-    yield found
-    found.stop()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture
+def read(vhost: str) -> Iterator[Read]:
+    with reading(vhost) as found:
+        assert until(lambda: found.source.horizon(time.time()), 10), "the queue is empty"
+        yield found
 
 
 def test_deadlines_are_never_judged_beyond_an_event_that_is_still_on_its_way(
@@ -195,6 +195,25 @@ def test_deadlines_are_never_judged_beyond_an_event_that_is_still_on_its_way(
             sent.append((time.time(), body))  # by now it is in the queue
             until(lambda: not check(), luck.choice((0, 0, 0.1, 0.7)), interval=0.002)
     assert until(lambda: check() > sent[-1][0], 10)
+
+
+def test_a_sender_whose_clock_is_ahead_lets_no_deadline_be_judged_amid_a_backlog(
+    vhost: str,
+) -> None:
+    now = time.time()
+    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+        WholeInlet().declare(connection.channel())
+    ahead = {n: 80_000 if n % 10 == 5 else 0 for n in range(40)}
+    bodies = [moved(f"A-{n}", "submitted", now - 3600 + n + by) for n, by in ahead.items()]
+    publish(vhost, bodies)
+    with reading(vhost) as read:
+
+        def check() -> float:
+            horizon = read.source.horizon(time.time()) or 0.0
+            assert horizon < now - 3500 or read.engine.had.issuperset(bodies)
+            return horizon
+
+        assert until(lambda: check() > now, 15, interval=0.002)
 
 
 def test_what_a_reader_has_ahead_when_it_is_stopped_stays_first_in_its_queue(

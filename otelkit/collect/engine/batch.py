@@ -82,8 +82,6 @@ class Batch:
         """Of all these, those of orders that an audit has counted."""
         self.overdue: list[Overdue] = []
         """Clocks that became overdue, once :meth:`flush` is done."""
-        self.heard: float | None = None
-        """The time of the newest event."""
         self.until = watermark
         """The time that has come at the end."""
         self._policies = policies
@@ -152,7 +150,6 @@ class Batch:
             outcome = self._advance(self._policies[event.process], order, event)
         except ValueError as error:  # a calendar has no deadline to give, say
             return Taken(QUARANTINED, str(error))
-        self.heard = max(self.heard or event.at, event.at)
         return _TAKEN[outcome]
 
     def _advance(self, policy: Policy, order: _Order, event: Event) -> str:

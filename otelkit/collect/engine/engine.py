@@ -65,8 +65,6 @@ class Engine:
         self._recall()
         self.ticked: float | None = None
         """The ``now`` of the last :meth:`tick`; None before there was one."""
-        self.heard: float | None = None
-        """The time of the newest event in the last batch; None before there was one."""
         self.drift: float | None = None
         """By how much memory was wrong when all orders were last counted; None before that."""
 
@@ -137,7 +135,6 @@ class Engine:
             taken = work.take(batch)
             for name, value in (numbers or {}).items():
                 self._store.write_number(name, value)
-        self.heard = work.heard or self.heard
         return taken
 
     @contextmanager

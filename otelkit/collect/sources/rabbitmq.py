@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
+from statistics import median_low
 from typing import Final
 
 from otelkit.collect.engine.batch import Received
@@ -109,7 +110,7 @@ class OrderSource:
         direct = [one for one in ours if one.source not in self._relays] if relayed else ours
         if direct:
             self._engine.apply(direct)
-            self._known_until = self._engine.heard
+            self._known_until = _middle(direct) or self._known_until
         if relayed or complete:
             self._engine.apply(relayed, self._relayed.numbers(complete))
             self._relayed.kept(complete)
@@ -128,3 +129,10 @@ class OrderSource:
         if strays and self._outlet is not None:
             self._outlet.send(strays, NAME)
         return ours
+
+
+def _middle(batch: Iterable[Received]) -> float | None:
+    """When the events of a batch happened, about: a sender whose clock is wrong, or who tells of
+    long ago, has no say."""
+    times = [one.event.at for one in batch if one.event is not None]
+    return median_low(times) if times else None
