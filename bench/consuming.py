@@ -16,8 +16,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from otelkit import events as order_events
 from otelkit import names
-from otelkit.collect.engine.batch import QUARANTINED, Received, Taken
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import QUARANTINED, Received, Taken
 from otelkit.collect.settings import Settings
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.sources.exchange import WholeInlet

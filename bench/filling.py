@@ -11,9 +11,10 @@ from typing import Final
 
 from bench.orders import NOW, SLA, Orders
 from otelkit import spec
-from otelkit.collect.clocks.clock import Policy, replay
+from otelkit.collect.clocks.clock import replay
 from otelkit.collect.clocks.decode import Event
 from otelkit.collect.clocks.policies import terms
+from otelkit.collect.clocks.policy import Policy
 from otelkit.collect.clocks.standing import Gauges, settle
 from otelkit.collect.clocks.state import mark_of
 from otelkit.collect.engine.engine import Engine

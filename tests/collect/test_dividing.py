@@ -19,8 +19,8 @@ from collecting import depth, moved, of, otelkit, publish, scrape
 from otelkit import names, spec
 from otelkit.collect.clocks.learned import DURATIONS
 from otelkit.collect.clocks.tallies import Tallies
-from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Received
 from otelkit.collect.shards.baseline import DIVIDED
 from otelkit.collect.shards.dividing import dividing
 from otelkit.collect.sources.exchange import order_id_of, shard_of

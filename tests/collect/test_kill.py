@@ -23,8 +23,8 @@ from otelkit.collect.api.answers import instant
 from otelkit.collect.clocks.decode import Event
 from otelkit.collect.clocks.state import Run, State
 from otelkit.collect.clocks.tallies import Tallies
-from otelkit.collect.engine.batch import APPLIED, DUPLICATE, LATE, Received
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import APPLIED, DUPLICATE, LATE, Received
 from otelkit.collect.sources.rabbitmq import NAME
 from otelkit.collect.storage.stores import open_store
 from rigged import LAUNCHER, MID_TICK, POINTS

@@ -24,9 +24,9 @@ from otelkit.collect.api import openapi
 from otelkit.collect.api.api import Api
 from otelkit.collect.api.exposition import Exposition
 from otelkit.collect.api.orders import Orders
-from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.changeover import Changeover
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Received
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.storage.stores import open_store
 from shop.services import SLA_FILE, Collector

@@ -21,8 +21,8 @@ from otelkit import names, spec
 from otelkit.collect.api.exposition import Exposition, ProcessExposition
 from otelkit.collect.api.orders import Orders
 from otelkit.collect.api.requests import refusals
-from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Received
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.sources.deadletters import Reading
 from otelkit.collect.storage.ledger import DeadLetter

@@ -15,8 +15,8 @@ import pytest
 from collecting import StartCollector, depth, moved, of, publish, scrape, source_up, value
 from hostile import hostile
 from otelkit import names, spec
-from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Received
 from otelkit.collect.storage.stores import open_store
 from shop.services import Collector
 from shop.waiting import until

@@ -19,8 +19,8 @@ import pytest
 
 from collecting import StartCollector, check_store, depth, moved, of, publish, scrape, source_up
 from otelkit import names
-from otelkit.collect.engine.batch import Received, Taken
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Received, Taken
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.sources.exchange import WholeInlet
 from otelkit.collect.sources.rabbitmq import NAME, OrderSource

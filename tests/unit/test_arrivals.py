@@ -13,8 +13,8 @@ import pytest
 from otelkit import events, names, spec
 from otelkit.collect.api.orders import Orders
 from otelkit.collect.clocks.state import State
-from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Received
 from otelkit.collect.storage.store import Store
 from otelkit.collect.storage.stores import open_store
 from otelkit.events import OrderMoved

@@ -26,9 +26,9 @@ from otelkit.collect.clocks.policies import terms
 from otelkit.collect.clocks.state import State
 from otelkit.collect.clocks.tallies import Tallies
 from otelkit.collect.engine import changeover as changing
-from otelkit.collect.engine.batch import Overdue, Received
 from otelkit.collect.engine.changeover import Changeover, Work, in_force
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Overdue, Received
 from otelkit.collect.shards.clockmerging import merged
 from otelkit.collect.storage.stores import open_store
 from otelkit.errors import ConfigError

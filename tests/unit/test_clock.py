@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from otelkit import spec
-from otelkit.collect.clocks.clock import Policy, replay
+from otelkit.collect.clocks.clock import replay
 from otelkit.collect.clocks.decode import Event
 from otelkit.collect.clocks.policies import terms
+from otelkit.collect.clocks.policy import Policy
 from otelkit.collect.clocks.state import Run, State
 
 SLA = (Path(__file__).parent / "data" / "clocks.yaml").read_text()

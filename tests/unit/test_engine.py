@@ -25,8 +25,9 @@ from otelkit.collect.clocks.policies import terms
 from otelkit.collect.clocks.state import State
 from otelkit.collect.clocks.tallies import Key, Tallies
 from otelkit.collect.engine import engine
-from otelkit.collect.engine.batch import Batch, Overdue, Received
+from otelkit.collect.engine.batch import Batch
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Overdue, Received
 from otelkit.collect.storage.stores import open_store
 from otelkit.errors import StoreError
 from otelkit.events import OrderMoved

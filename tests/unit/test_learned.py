@@ -18,8 +18,8 @@ from otelkit.collect.api.orders import Orders
 from otelkit.collect.clocks.decode import FUTURE_SECONDS
 from otelkit.collect.clocks.learned import DURATIONS, HALF_LIFE, bucket, quantile
 from otelkit.collect.clocks.state import Run
-from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Received
 from otelkit.collect.storage.stores import open_store
 from otelkit.events import OrderMoved
 from otelkit.generate.alerts import alerts

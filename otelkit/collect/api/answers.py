@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from otelkit.collect.engine.batch import OUTCOMES, QUARANTINED, Taken
+from otelkit.collect.engine.intake import OUTCOMES, QUARANTINED, Taken
 from otelkit.collect.sources.conditions import Condition
 from otelkit.collect.storage.ledger import Rejected
 

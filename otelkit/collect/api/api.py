@@ -26,9 +26,9 @@ from otelkit.collect.api.acks import MOST
 from otelkit.collect.api.exposition import HTTP
 from otelkit.collect.api.openapi import OPEN_PATHS
 from otelkit.collect.api.orders import Orders
-from otelkit.collect.engine.batch import QUARANTINED, Received
 from otelkit.collect.engine.changeover import Changeover
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import QUARANTINED, Received
 from otelkit.collect.sources.conditions import Sources
 from otelkit.errors import ConfigError, OtelkitError, StoreError, UnavailableError
 

@@ -23,8 +23,8 @@ from otelkit.collect.api.orders import Deadlines, Orders
 from otelkit.collect.clocks.ages import AGE_BUCKETS, Aged
 from otelkit.collect.clocks.revision import outdated
 from otelkit.collect.clocks.tallies import Tallies
-from otelkit.collect.engine.batch import OUTCOMES
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import OUTCOMES
 from otelkit.collect.sources import rabbitmq
 from otelkit.collect.sources.conditions import Condition
 from otelkit.collect.sources.deadletters import Reading

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from otelkit import names
 from otelkit.collect.api.acks import Acks
-from otelkit.collect.clocks.clock import Policy
 from otelkit.collect.clocks.decode import Event
+from otelkit.collect.clocks.policy import Policy
 from otelkit.collect.clocks.standing import ANYWHERE, AT_RISK, OVERDUE, Standing, standing_of
 from otelkit.collect.clocks.state import Run, State
 from otelkit.collect.engine.engine import Engine

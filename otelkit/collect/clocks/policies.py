@@ -12,8 +12,8 @@ import msgspec
 
 from otelkit import calendars
 from otelkit.calendars import ALWAYS, BusinessTime
-from otelkit.collect.clocks.clock import Policy
 from otelkit.collect.clocks.learned import Percentiles
+from otelkit.collect.clocks.policy import Policy
 from otelkit.model import Allowance, Calendar, Clock, Learned, Process, Sla
 
 _HOLIDAYS: Final = range(2000, 2051)

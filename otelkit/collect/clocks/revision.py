@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from otelkit.collect.clocks.clock import Policy, replay
+from otelkit.collect.clocks.clock import replay
 from otelkit.collect.clocks.decode import Event
+from otelkit.collect.clocks.policy import Policy
 from otelkit.collect.clocks.standing import POLICY
 from otelkit.collect.clocks.state import State
 from otelkit.collect.clocks.tallies import Tallies

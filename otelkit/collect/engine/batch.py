@@ -5,64 +5,37 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
 from otelkit import names
-from otelkit.collect.clocks.clock import Policy, advance, replay, taken
+from otelkit.collect.clocks.clock import advance, replay, taken
 from otelkit.collect.clocks.decode import Event, decode
 from otelkit.collect.clocks.learned import DURATIONS, bucket
+from otelkit.collect.clocks.policy import Policy
 from otelkit.collect.clocks.revision import Revision
 from otelkit.collect.clocks.standing import Gauges, carry_over, is_overdue, settle
 from otelkit.collect.clocks.state import Run, State, is_newer, mark_of, remember
 from otelkit.collect.clocks.tallies import Minutes, Tallies
+from otelkit.collect.engine.intake import (
+    APPLIED,
+    DUPLICATE,
+    LATE,
+    OUTCOMES,
+    QUARANTINED,
+    Overdue,
+    Received,
+    Taken,
+)
 from otelkit.collect.storage.ledger import Rejected
 from otelkit.collect.storage.recent import OrderKey
 from otelkit.collect.storage.store import Change, Store
 from otelkit.errors import EventError
 
-APPLIED: Final = "applied"
-LATE: Final = "late"
-DUPLICATE: Final = "duplicate"
-QUARANTINED: Final = "quarantined"
-OUTCOMES: Final = (APPLIED, LATE, DUPLICATE, QUARANTINED)
-"""What becomes of an event: ``late`` ones were put in their place among those that came before."""
-
 QUARANTINE_BYTES: Final = 4096
 """Of a rejected body so much is kept: enough to see what it is."""
-
-
-class Received(msgspec.Struct, frozen=True, gc=False):
-    """Bytes from a source. ``source`` is its configured name, not what the event says.
-
-    ``event`` is what the bytes say, where somebody has read them.
-    """
-
-    source: str
-    body: bytes
-    at: float
-    event: Event | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of an event, and why where it was quarantined."""
-
-    outcome: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Overdue:
-    """A clock that runs and has become overdue: order, objective, and the missed deadline."""
-
-    state: State
-    objective: str
-    deadline: float
-    trace_id: str | None
 
 
 class Batch:

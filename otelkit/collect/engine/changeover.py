@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
 from otelkit import spec
-from otelkit.collect.clocks.clock import Policy
 from otelkit.collect.clocks.impact import Impact
 from otelkit.collect.clocks.policies import Terms, terms
+from otelkit.collect.clocks.policy import Policy
 from otelkit.collect.clocks.revision import Revision, is_outdated, outdated, revise
 from otelkit.collect.clocks.standing import POLICY
 from otelkit.collect.engine.engine import Engine

@@ -13,15 +13,16 @@ from typing import Final
 
 from otelkit import names
 from otelkit.collect.clocks.ages import AGE_BUCKETS, Aged, Ages, Labels
-from otelkit.collect.clocks.clock import Policy
 from otelkit.collect.clocks.coming import Coming, Place
 from otelkit.collect.clocks.learned import EVERY, Percentiles, faded, learned
 from otelkit.collect.clocks.policies import Terms, terms
+from otelkit.collect.clocks.policy import Policy
 from otelkit.collect.clocks.standing import ARCHIVED, ENDED, NOWHERE
 from otelkit.collect.clocks.state import State
 from otelkit.collect.clocks.tallies import Minutes, Tallies
 from otelkit.collect.engine.audit import Audit
-from otelkit.collect.engine.batch import Batch, Overdue, Received, Taken
+from otelkit.collect.engine.batch import Batch
+from otelkit.collect.engine.intake import Overdue, Received, Taken
 from otelkit.collect.storage.alarms import BEGINNING, WATERMARK
 from otelkit.collect.storage.ledger import DeadLetter, Rejected
 from otelkit.collect.storage.store import Store

@@ -14,9 +14,9 @@ from otelkit import names
 from otelkit.collect.api.exposition import HTTP, Exposition
 from otelkit.collect.api.orders import Orders
 from otelkit.collect.clocks.policies import terms
-from otelkit.collect.engine.batch import Overdue
 from otelkit.collect.engine.changeover import Changeover, in_force
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Overdue
 from otelkit.collect.settings import Settings
 from otelkit.collect.shards.ticker import CLOCK, STORE, Ticker
 from otelkit.collect.sources.conditions import Sources

@@ -9,8 +9,8 @@ from contextlib import closing
 from statistics import median_low
 from typing import Final
 
-from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Received
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.sources.exchange import Inlet, Outlet, completed, order_id_of

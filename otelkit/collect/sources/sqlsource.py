@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 from otelkit.collect.clocks.decode import EARLIEST
-from otelkit.collect.engine.batch import Received
 from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.intake import Received
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.sources.sqlquery import Query
