@@ -20,7 +20,7 @@ class Places(Protocol):
     def make(self) -> Path | str: ...
 
     def weigh(self, place: Path | str) -> int:
-        """Bytes on disk."""
+        """Bytes on disk, beyond what an empty place takes."""
 
 
 class Files:
@@ -43,15 +43,22 @@ class Databases:
 
     def __init__(self, server: PostgreSQL) -> None:
         self._server = server
+        self._empty = 0
 
     def make(self) -> str:
-        return self._server.database()
+        place = self._server.database()
+        self._empty = _size(place)
+        return place
 
     def weigh(self, place: Path | str) -> int:
-        with psycopg.connect(str(place)) as db:
-            found = db.execute("SELECT pg_database_size(current_database())").fetchone()
-        assert found is not None
-        return int(found[0])
+        return _size(str(place)) - self._empty
+
+
+def _size(url: str) -> int:
+    with psycopg.connect(url) as db:
+        found = db.execute("SELECT pg_database_size(current_database())").fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 @contextmanager
