@@ -473,6 +473,24 @@ def test_counts_that_went_wrong_are_found_and_mended_while_orders_go_on(
     assert collector.engine.drift == 0
 
 
+def test_counts_by_the_minute_that_went_wrong_are_mended_for_good(
+    collector: Collector, place: Path | str
+) -> None:
+    collector.feed(moved(0, "making", order="A-1"), moved(0, "making", order="A-2"))
+    minute = int(START // 60)
+    age = (names.ORDER_STAGE_AGE.name, "order", "making", "standard")
+    with collector.store.transaction():
+        collector.store.add({}, {age: {minute: 3.0}})
+    while collector.engine.drift is None:
+        collector.engine.reconcile()
+    assert collector.engine.drift == 3
+    collector.feed(moved(100, "packed", order="A-1"))
+    _check_gauges(collector)
+    before = collector.tallies()
+    assert before[(*age, str(minute))] == 1
+    _check_restart(collector, place)
+
+
 def test_a_scrape_waits_for_no_transaction(collector: Collector) -> None:
     collector.feed(moved(0, "submitted"), moved(10, "making"))
     collector.engine.tick(START + 150)

@@ -70,7 +70,9 @@ class TallyLog:
         nested: Nested = {}
         words = self._words
         for (*beginning, last), change in changes.items():
-            nested.setdefault(words[tuple(beginning)], {})[last] = _exact(change)
+            # A minute is a number here, however it was told: else it would stand here twice.
+            label = int(last) if beginning[0] in BY_MINUTE else last
+            nested.setdefault(words[tuple(beginning)], {})[label] = _exact(change)
         for series, counts in minutes.items():
             nested.setdefault(words[series], {}).update(
                 {minute: int(change) for minute, change in counts.items() if change}
