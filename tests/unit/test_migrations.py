@@ -57,6 +57,27 @@ def test_an_older_store_is_brought_forward_with_all_that_it_holds(
             assert engine.nth_latest_arrival("orders.dlq", 3) == START
 
 
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_what_was_counted_by_a_clock_that_was_ahead_is_overdue_again_in_time_and_counts_once(
+    version: int, tmp_path: Path
+) -> None:
+    path = of_version(version, tmp_path / "orders.db")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE numbers SET value = ? WHERE name = 'tick'", (START + 90,))
+    with closing(open_store(path)) as store:
+        engine = Engine(spec.loads((DATA / "clocks.yaml").read_text(), "sla.yaml"), store)
+        orders = Orders(engine, store)
+        assert orders.late("overdue") == []
+        assert [late.state.order_id for late in orders.late("open")] == ["A-2", "A-3", "A-2"]
+        engine.tick(START + 150)
+        assert [late.state.order_id for late in orders.late("overdue")] == ["A-2", "A-3"]
+        breached = (names.ORDER_CLOCKS.name, "making", "standard", "default", "breached")
+        assert engine.tallies()[breached] == 2
+        assert {instant for (_, _, order), instant in orders.deadlines().overdue.items()} == {
+            START + 100, START + 110,
+        }  # fmt: skip
+
+
 def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "orders.db"
     open_store(path).close()

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from otelkit import names
 from otelkit.collect.clocks.standing import ANYWHERE, AT_RISK, COMING, OVERDUE, POLICY, Gauges
 from otelkit.collect.clocks.state import Run, State
-from otelkit.collect.clocks.tallies import Tallies
+from otelkit.collect.clocks.tallies import Minutes, Tallies
 from otelkit.collect.storage import schema
 from otelkit.collect.storage.alarms import BEGINNING, WATERMARK
 from otelkit.collect.storage.database import Database
@@ -59,19 +59,7 @@ def _without_stages(db: Database) -> None:
     store = Store(db)
     store.add(*counted)
     now = store.read_number(WATERMARK) or 0.0
-    for kind, after in ((AT_RISK, BEGINNING[0]), (OVERDUE, now)):
-        for objective, stage, tier in store.places(kind):
-            before, instead = (kind, objective, stage, tier), (kind, objective, ANYWHERE, tier)
-            db.run(
-                "UPDATE alarms SET place = ? WHERE place = ? AND instant > ?",
-                (store.word(instead), store.word(before), after),
-            )
-    _count_coming(store, now)
-    store.keep_words()
-
-
-def _count_coming(store: Store, now: float) -> None:
-    """Deadlines to come, which no version before 4 has counted."""
+    _move_alarms(db, store, now)
     gauges, last = Gauges(), 0
     while orders := store.following(last, _CHUNK):
         for state in orders.values():
@@ -82,7 +70,23 @@ def _count_coming(store: Store, now: float) -> None:
             if any(_is_counted_ahead(run, now) for run in state.runs)
         )
         last = max(orders)
-    store.add({}, {key: counts for key, counts in gauges.minutes.items() if key[0] == COMING})
+    store.add({}, _coming(gauges))
+    store.keep_words()
+
+
+def _move_alarms(db: Database, store: Store, now: float) -> None:
+    for kind, after in ((AT_RISK, BEGINNING[0]), (OVERDUE, now)):
+        for objective, stage, tier in store.places(kind):
+            before, instead = (kind, objective, stage, tier), (kind, objective, ANYWHERE, tier)
+            db.run(
+                "UPDATE alarms SET place = ? WHERE place = ? AND instant > ?",
+                (store.word(instead), store.word(before), after),
+            )
+
+
+def _coming(gauges: Gauges) -> Minutes:
+    """Deadlines to come, which no version before 4 has counted."""
+    return Minutes({series: own for series, own in gauges.minutes.items() if series[0] == COMING})
 
 
 def _is_counted_ahead(run: Run, now: float) -> bool:
@@ -104,12 +108,14 @@ def _rewrite(db: Database, older: Older) -> None:
     for table in older.copied:
         db.run(f"INSERT INTO {table} SELECT * FROM old_{table}")  # noqa: S608
     store = Store(db)
+    gauges, now = Gauges(), store.read_number(WATERMARK) or 0.0
     for orders in older.orders(db):
         store.put(orders)
+        for change in orders:
+            gauges.change(change.new, now, 1.0)
     counted = older.tallies(db)
     store.add(counted)
-    store.add(_policies(counted))
-    _count_coming(store, store.read_number(WATERMARK) or 0.0)
+    store.add(_policies(counted), _coming(gauges))
     store.keep_words()
     for table in (*older.copied, *older.read):
         db.run(f"DROP TABLE old_{table}")
