@@ -6,9 +6,9 @@ from pathlib import Path
 
 from otelkit.collect.storage import schema
 from otelkit.collect.storage.database import Database
-from otelkit.collect.storage.sqlite import SqliteDatabase
 from otelkit.collect.storage.store import Store
-from otelkit.errors import MissingExtraError, StoreError
+from otelkit.collect.storage.stores import database, opened
+from otelkit.errors import StoreError
 
 
 def open_to_leave(place: Path | str) -> Store:
@@ -19,25 +19,15 @@ def open_to_leave(place: Path | str) -> Store:
     """
     if isinstance(place, Path) and not place.exists():
         raise StoreError(f"there is no store {place}; name the file that the collector worked on")
-    db = SqliteDatabase(place) if isinstance(place, Path) else _postgres(place)
-    try:
-        version = db.version()
-        if version == 0:
-            raise StoreError(f"{db.where} holds no orders; name what the collector worked on")
-        if version != schema.VERSION:
-            raise StoreError(
-                f"{db.where} has schema {version}, and this otelkit {schema.VERSION}; "
-                "let a collector of this otelkit start on it and stop, then run this again"
-            )
-        return Store(db)
-    except BaseException:
-        db.close()
-        raise
+    return opened(database(place, beside=True), _check)
 
 
-def _postgres(url: str) -> Database:
-    try:
-        from otelkit.collect.storage.postgres import PostgresDatabase
-    except ImportError as error:
-        raise MissingExtraError("a store in PostgreSQL", "postgres") from error
-    return PostgresDatabase(url, beside=True)
+def _check(db: Database) -> None:
+    version = db.version()
+    if version == 0:
+        raise StoreError(f"{db.where} holds no orders; name what the collector worked on")
+    if version != schema.VERSION:
+        raise StoreError(
+            f"{db.where} has schema {version}, and this otelkit {schema.VERSION}; "
+            "let a collector of this otelkit start on it and stop, then run this again"
+        )

@@ -23,7 +23,7 @@ def open_store(place: Path | str) -> Store:
     Raises :class:`~otelkit.errors.StoreError` where it cannot be used, and
     :class:`~otelkit.errors.MissingExtraError` for an address without the driver.
     """
-    return _opened(SqliteDatabase(place) if isinstance(place, Path) else _postgres(place))
+    return opened(database(place), prepare)
 
 
 def open_shard(url: str, lease: Lease, lost: Callable[[], None]) -> Store:
@@ -33,21 +33,25 @@ def open_shard(url: str, lease: Lease, lost: Callable[[], None]) -> Store:
     """
     from otelkit.collect.storage.fence import ShardDatabase
 
-    return _opened(ShardDatabase(url, lease, lost))
+    return opened(ShardDatabase(url, lease, lost), prepare)
 
 
-def _opened(db: Database) -> Store:
-    try:
-        prepare(db)
-        return Store(db)
-    except BaseException:
-        db.close()
-        raise
-
-
-def _postgres(url: str) -> Database:
+def database(place: Path | str, *, beside: bool = False) -> Database:
+    """What a store lies in; one in PostgreSQL may have shards ``beside`` it where that is said."""
+    if isinstance(place, Path):
+        return SqliteDatabase(place)
     try:
         from otelkit.collect.storage.postgres import PostgresDatabase
     except ImportError as error:
         raise MissingExtraError("a store in PostgreSQL", "postgres") from error
-    return PostgresDatabase(url)
+    return PostgresDatabase(place, beside=beside)
+
+
+def opened(db: Database, check: Callable[[Database], None]) -> Store:
+    """The store in a database that ``check`` raises nothing of; else that is closed."""
+    try:
+        check(db)
+        return Store(db)
+    except BaseException:
+        db.close()
+        raise
