@@ -19,6 +19,7 @@ import pika
 from pika.exceptions import AMQPError
 
 from otelkit import events, names
+from otelkit.collect.clocks.decode import Event
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.confirming import Confirming
 from otelkit.collect.storage.lease import shard_name
@@ -48,8 +49,9 @@ class WholeInlet(msgspec.Struct, frozen=True, tag=True):
         _declare_queue(channel, self.queue)
         channel.queue_bind(self.queue, names.ORDERS_EXCHANGE, "#")
 
-    def is_ours(self, _order_id: str | None) -> bool:
-        """Whether an event of this order belongs into the queue; one without, wherever it is."""
+    def is_ours(self, _body: bytes, _event: Event | None) -> bool:
+        """Whether what came belongs into the queue, ``event`` being what it says if that is read
+        already; what tells of no order does wherever it is."""
         return True
 
     def mark(self, _channel: BlockingChannel) -> str:
@@ -72,12 +74,12 @@ class ShardInlet(msgspec.Struct, frozen=True, tag=True):
         declare_exchanges(channel)
         declare_shard(channel, self.shard, self.shards)
 
-    def is_ours(self, order_id: str | None) -> bool:
+    def is_ours(self, body: bytes, event: Event | None) -> bool:
+        order_id = order_id_of(body) if event is None else event.order_id
         return order_id is None or shard_of(order_id, self.shards) == self.shard
 
     def mark(self, channel: BlockingChannel) -> str:
-        marker = uuid4().hex
-        properties = pika.BasicProperties(type=_MARKER, message_id=marker)
+        marker, properties = _marker()
         publishing = channel.connection.channel()
         publishing.confirm_delivery()
         publishing.basic_publish("", self.queue, b"", properties, mandatory=True)
@@ -86,6 +88,12 @@ class ShardInlet(msgspec.Struct, frozen=True, tag=True):
 
 
 Inlet = WholeInlet | ShardInlet
+
+
+def _marker() -> tuple[str, pika.BasicProperties]:
+    """A new one, by its ``message_id``."""
+    marker = uuid4().hex
+    return marker, pika.BasicProperties(type=_MARKER, message_id=marker)
 
 
 def is_marker(type_: str) -> bool:
@@ -193,8 +201,8 @@ class Outlet:
 
     def mark(self, queue: str) -> str:
         """Put a marker into a queue; its ``message_id``, by which whoever reads there knows it."""
-        marker = uuid4().hex
-        self._put(pika.BasicProperties(type=_MARKER, message_id=marker), [(queue, b"")])
+        marker, properties = _marker()
+        self._put(properties, [(queue, b"")])
         return marker
 
     def _put(self, properties: pika.BasicProperties, messages: Sequence[tuple[str, bytes]]) -> None:

@@ -13,7 +13,7 @@ from otelkit.collect.engine.engine import Engine
 from otelkit.collect.engine.intake import Received
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
-from otelkit.collect.sources.exchange import Inlet, Outlet, completed, order_id_of
+from otelkit.collect.sources.exchange import Inlet, Outlet, completed
 from otelkit.collect.sources.reader import Reader
 from otelkit.collect.sources.reading import Batch, Begin, Delivery, Looked, Up
 from otelkit.collect.sources.relay import Relayed
@@ -120,8 +120,7 @@ class OrderSource:
         ours, strays, now = [], [], time.time()
         for delivery in deliveries:
             body, event = delivery.body, delivery.event
-            order_id = order_id_of(body) if event is None else event.order_id
-            if self._inlet.is_ours(order_id):
+            if self._inlet.is_ours(body, event):
                 source = delivery.source if delivery.source in self._senders else NAME
                 ours.append(Received(source, body, now, event))
             else:
