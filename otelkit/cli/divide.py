@@ -11,12 +11,12 @@ import typer
 
 from otelkit.cli.output import INTERRUPTED, Json, Stop, note, plural, print_json, progress
 from otelkit.errors import ConfigError, MissingExtraError
+from otelkit.events import SLOTS
 
 EXAMPLE: Final = (
     "Example: otelkit divide otelkit-collector.db postgresql://otelkit@postgresql/otelkit "
     "--shards 16"
 )
-MOST: Final = 64
 
 
 def divide(
@@ -26,7 +26,7 @@ def divide(
     database: Annotated[
         str, typer.Argument(metavar="DATABASE", help="Of the shards: a postgresql:// address.")
     ],
-    shards: Annotated[int, typer.Option(metavar="N", min=1, max=MOST, help="How many, for good.")],
+    shards: Annotated[int, typer.Option(metavar="N", min=1, max=SLOTS, help="How many, for good.")],
     as_json: Json = False,
 ) -> None:
     """Move the store of one collector into shards.
@@ -36,7 +36,8 @@ def divide(
     DATABASE is the same.
     """
     if not database.startswith(("postgresql://", "postgres://")):
-        raise ConfigError(f"{database} is no address; write such as postgresql://user@host/name")
+        # It may hold a password, so it is not repeated.
+        raise ConfigError("DATABASE is no address; write such as postgresql://user@host/name")
     try:
         moved = _moved(store, database, shards, quiet=as_json)
     except KeyboardInterrupt:

@@ -110,7 +110,7 @@ class Division:
     def _finish(self) -> None:
         """What is no order."""
         old, shards = self._store, self._shards
-        tallies = Tallies({k: n for k, n in old.tallies().items() if k[0] not in GAUGES})
+        tallies = {k: n for k, n in old.counts()[0].items() if k[0] not in GAUGES}
         # Each goes on learning from its share, as one that never knew the others does.
         learned = Tallies({k: n / len(shards) for k, n in tallies.items() if k[0] == DURATIONS})
         counters = Tallies({k: n for k, n in tallies.items() if k[0] != DURATIONS})
