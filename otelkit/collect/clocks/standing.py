@@ -62,7 +62,7 @@ class Gauges:
                     self._clocks[_OVERDUE, run.objective, stage, tier] += by
                     continue
                 count((COMING, run.objective, stage, tier), minute_up_to(run.deadline), by)
-            if run.at_risk is not None and run.at_risk <= now:
+            if is_at_risk(run, now):
                 self._clocks[_AT_RISK, run.objective, stage, tier] += by
 
     def tallies(self) -> Tallies:
