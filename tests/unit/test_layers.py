@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 
 import pytest
@@ -32,26 +31,21 @@ def part_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imported_parts(path: Path) -> set[str]:
-    """The parts of otelkit that a module imports, wherever in its text the import stands."""
-    found: set[str] = set()
+def imports(path: Path) -> set[tuple[str, ...]]:
+    """What of otelkit a module imports, wherever in its text that stands: names within names."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = ("otelkit", *path.relative_to(PACKAGE).parts)[: -node.level]
-            modules = [".".join((*base, *(node.module or "").split("."))).rstrip(".")]
-        elif isinstance(node, ast.ImportFrom):
-            modules = [node.module or ""]
+        if isinstance(node, ast.ImportFrom):
+            base = ("otelkit", *path.relative_to(PACKAGE).parts)[: -node.level or None]
+            within = [*(base if node.level else ()), *filter(None, (node.module or "").split("."))]
+            found += [(*within, alias.name) for alias in node.names]
         elif isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        else:
-            continue
-        for module in modules:
-            names = module.split(".")
-            if names[0] != "otelkit":
-                continue
-            aliases = [alias.name for alias in node.names]
-            found.update(names[1:2] or aliases)
-    return found
+            found += [tuple(alias.name.split(".")) for alias in node.names]
+    return {names for names in found if names[0] == "otelkit"}
+
+
+def imported_parts(path: Path) -> set[str]:
+    return {(*names, "the package itself")[1] for names in imports(path)}
 
 
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
@@ -80,5 +74,5 @@ def test_the_collectors_parts_import_down(path: Path) -> None:
     if path == collect / "__init__.py":
         return
     part = path.relative_to(collect).with_suffix("").parts[0]
-    imported = set(re.findall(r"from otelkit\.collect\.(\w+)", path.read_text()))
+    imported = {names[2] for names in imports(path) if names[1:2] == ("collect",) and names[2:]}
     assert imported <= set(COLLECT[: COLLECT.index(part) + 1]), part
