@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Self
 
 from opentelemetry import trace
 
@@ -31,11 +30,24 @@ def new_id() -> str:
 
 
 class Order:
-    """The order in hand. Its methods never raise; what goes wrong is logged and counted."""
+    """An order, in hand within its block. Nothing of it raises; what goes wrong is logged and
+    counted.
+    """
 
     def __init__(self, in_hand: OrderInHand) -> None:
         self._order = in_hand
         self._aliases: dict[str, str] = {}
+        self._blocks: list[taking] = []
+
+    def __enter__(self) -> Self:
+        block = taking(self._order)
+        block.__enter__()
+        self._blocks.append(block)
+        trace.get_current_span().set_attributes(self._order.attributes())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._blocks.pop().__exit__()
 
     @property
     def id(self) -> str:
@@ -107,25 +119,21 @@ class Order:
         )
 
 
-@contextmanager
 def order(
     id: str,  # noqa: A002 - the natural name
     *,
     process: str = "order",
     tier: str | None = None,
     partner: str | None = None,
-) -> Iterator[Order]:
-    """Work on an order: every span and log line inside carries its id.
+) -> Order:
+    """An order, and as a ``with`` block the work on it: all spans and log lines inside carry its id.
 
     Unknown ``tier`` and ``partner`` may be left out; the collector keeps what it knows. Within an
     HTTP request whose header names a partner, that is the order's unless given. The span of the
     request carries the order too.
     """
     whose = _optional(partner) or entered_partner()
-    known = OrderInHand(_optional(id) or "", process, _optional(tier), whose)
-    with taking(known):
-        trace.get_current_span().set_attributes(known.attributes())
-        yield Order(known)
+    return Order(OrderInHand(_optional(id) or "", process, _optional(tier), whose))
 
 
 def mark(order: Order, status: str) -> None:

@@ -117,6 +117,24 @@ def test_an_event_holds_all_that_was_said_and_is_one_by_the_schema(init: Init, s
     CHECKER.validate(event | {"id": "1"})
 
 
+def test_an_order_moves_without_a_block_too_and_a_block_may_be_entered_again(
+    init: Init, spool: Path
+) -> None:
+    init(events=unheard())
+    order = otelkit.order("A-1", tier="vip")
+    order.moved_to("priced")
+    (event,) = spooled(spool)
+    assert (event["subject"], event["data"]["status"], event["data"]["tier"]) == (
+        "A-1", "priced", "vip",
+    )  # fmt: skip
+    assert otelkit.current_order() is None
+    with order:
+        with order:
+            assert step() == "A-1"
+        assert step() == "A-1"
+    assert step() is None
+
+
 def test_a_span_says_how_far_its_order_has_come_and_each_step_of_the_way(
     init: Init, spans: Spans
 ) -> None:
