@@ -57,7 +57,7 @@ def _refuse(sla: Path, problems: Sequence[Problem], *, as_json: bool) -> None:
         return
     for problem in problems:
         print(problem)
-    note(f"{plural(len(problems), 'problem')} in {sla}; nothing was written")
+    note(f"{plural(len(problems), 'problem')} in {sla}; mend them and check again")
 
 
 def _counts(sla: Sla) -> dict[str, int]:

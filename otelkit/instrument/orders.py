@@ -126,7 +126,7 @@ def order(
     tier: str | None = None,
     partner: str | None = None,
 ) -> Order:
-    """An order, and as a ``with`` block the work on it: all spans and log lines inside carry its id.
+    """An order, and as a ``with`` block the work on it: spans and log lines inside carry its id.
 
     Unknown ``tier`` and ``partner`` may be left out; the collector keeps what it knows. Within an
     HTTP request whose header names a partner, that is the order's unless given. The span of the

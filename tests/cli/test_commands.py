@@ -172,7 +172,7 @@ def test_check_reports_five_mistakes_with_their_lines(broken: Path) -> None:
         ["7:46", "objectives[2].latency.below"],
         ["8:48", "objectives[3].sevrity"],
     ]
-    assert done.err == f"5 problems in {broken}; nothing was written\n"
+    assert done.err == f"5 problems in {broken}; mend them and check again\n"
 
 
 def test_check_answers_programs_as_json(broken: Path) -> None:
