@@ -24,13 +24,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from bench import consuming
 from bench.figure import Figure
 from bench.filling import fill
-from bench.orders import DUE, NOW, SLA, TICK, TICKS, Orders
+from bench.orders import DUE, NOW, SLA, SPREAD, TICK, TICKS, Orders
 from bench.places import Places, files
 from otelkit import spec
 from otelkit.collect.api.exposition import Exposition
 from otelkit.collect.api.orders import Orders as Answers
-from otelkit.collect.engine.engine import Engine
+from otelkit.collect.engine.engine import ALL, Engine
 from otelkit.collect.run import look_for_cycles_rarely
+from otelkit.collect.storage.store import Store
 from otelkit.collect.storage.stores import open_store
 from shop.servers import RabbitMQ
 
@@ -43,6 +44,8 @@ EVENTS: Final = 60_000
 ROUNDS: Final = 5
 SMALL_LIMITS: Final = {"scrape": 10.0, "tick": 1.0, "page": 20.0}
 """Milliseconds; the slowest percent of pages."""
+CAUGHT_UP: Final = 20_000
+"""Orders, about, that become late or at risk while the collector is away."""
 GROWTH: Final = {"scrape": 1.2, "tick": 2.0, "page": 2.0}
 """What each may take of its time at the smallest size."""
 
@@ -53,6 +56,7 @@ class Held:
 
     size: int
     orders: Orders
+    store: Store
     engine: Engine
     answers: Answers
     registry: CollectorRegistry
@@ -87,9 +91,10 @@ def _of_store(
         answers = Answers(engine, store)
         registry = CollectorRegistry()
         registry.register(Exposition(engine, answers, dict, lambda: NOW))
-        held = Held(orders.size, orders, engine, answers, registry)
+        held = Held(orders.size, orders, store, engine, answers, registry)
         yield from _answers(held, first)
         yield from _events(held, broker)
+        yield from _catching_up(held)
 
 
 def _at_rest(place: Path | str, size: int, weight: int) -> Iterator[Figure]:
@@ -175,3 +180,20 @@ def _events(held: Held, broker: RabbitMQ) -> Iterator[Figure]:
         f"{ours:.0f} us against {bare:.0f} us",
         curve="event",
     )
+
+
+def _catching_up(held: Held) -> Iterator[Figure]:
+    """Last of all, since time goes on by as much as it takes for so many to be due."""
+    at, engine = f"{held.size:,} open orders", held.engine
+    until = engine.watermark + SPREAD * CAUGHT_UP / held.size
+    due = len(held.store.due(engine.watermark, until, ALL)[1])
+    chunks, began = list[float](), time.process_time()
+    while engine.watermark < until:
+        start = time.perf_counter()
+        engine._advance(until)  # noqa: SLF001 - a chunk of a tick
+        chunks.append((time.perf_counter() - start) * 1e3)
+    each = (time.process_time() - began) / due * 1e6
+    what = f"catching up with {due:,} orders that fell due, {at}"
+    yield Figure(what, "its limit", each, 20, f"{1e6 / each:,.0f} a second", "us")
+    longest = max(chunks)
+    yield Figure(f"longest chunk of it, {at}", "its limit", longest, 200, f"{longest:.0f} ms", "ms")

@@ -27,6 +27,8 @@ NOW: Final = 1_700_000_000.0
 """The instant at which the orders stand as they are filled in: long ago, or what comes in after it
 would be from the future."""
 DAY: Final = 86_400.0
+SPREAD: Final = 1e6
+"""Seconds behind ``NOW`` over which deadlines lie."""
 TICK: Final = 5.0
 TICKS: Final = 40
 DUE: Final = 25
@@ -74,7 +76,9 @@ class Orders:
         soon = TICKS * DUE
         for number in range(self.size):
             # The first ones cross their deadline one after another, the rest behind them.
-            left = (number + 1) * TICK / DUE if number < soon else luck.uniform(TICKS * TICK, 1e6)
+            left = (number + 1) * TICK / DUE
+            if number >= soon:
+                left = luck.uniform(TICKS * TICK, SPREAD)
             began = NOW - 10 * DAY + min(left, 10 * DAY - 60)
             stage = self._stage[number] = luck.randrange(1, len(STAGES))
             status = "waiting" if luck.random() < PAUSED_SHARE and number >= soon else STAGES[stage]

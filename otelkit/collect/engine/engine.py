@@ -32,7 +32,7 @@ AUDIT_CHUNK: Final = 1000
 """Orders that are counted anew at once."""
 FORGET_CHUNK: Final = 500
 """Orders that one transaction deletes."""
-TICK_CHUNK: Final = 2000
+TICK_CHUNK: Final = 1000
 """Clocks that one transaction of a tick handles; bounds how long events wait for it."""
 ALL: Final = 10**9
 """More orders than there are."""

@@ -26,6 +26,7 @@ _FIRST_ALARMS: Final = (
     "SELECT * FROM (SELECT place, instant, num FROM alarms WHERE place = {}"
     " AND (instant, num) > (?1, ?2) AND instant <= ?3 ORDER BY instant, num LIMIT ?4) AS first"
 )
+_FIRST_OF_ALL: Final = "SELECT * FROM ({}) AS found ORDER BY instant, num LIMIT ?4"
 
 
 class AlarmIndex(Ledger):
@@ -50,7 +51,7 @@ class AlarmIndex(Ledger):
 
     def _between(self, after: float, until: float, limit: int | None) -> list[Alarm]:
         every = [(kind, *place) for kind in (AT_RISK, OVERDUE) for place in self.places(kind)]
-        found = self._first(every, (after, LAST_NUMBER), until, limit)
+        found = self._first(every, (after, LAST_NUMBER), until, limit, _FIRST_OF_ALL)
         return [alarm for alarm, _ in found]
 
     def first_alarms(
@@ -61,13 +62,18 @@ class AlarmIndex(Ledger):
         return [(alarm, (place[1], place[2], place[3])) for alarm, place in found]
 
     def _first(
-        self, places: Iterable[Word], after: Alarm, until: float, limit: int | None
+        self,
+        places: Iterable[Word],
+        after: Alarm,
+        until: float,
+        limit: int | None,
+        of: str = "{}",
     ) -> list[tuple[Alarm, Word]]:
         numbers = {self._words[place]: place for place in places}
         found: list[tuple[Alarm, Word]] = []
         for some in _chunks(sorted(numbers)):
             statement = " UNION ALL ".join([_FIRST_ALARMS.format(number) for number in some])
-            rows = self._db.rows(statement, (*after, until, limit or LAST_NUMBER))
+            rows = self._db.rows(of.format(statement), (*after, until, limit or LAST_NUMBER))
             found += [((instant, number), numbers[place]) for place, instant, number in rows]
         return sorted(found)
 

@@ -25,7 +25,7 @@ from otelkit.collect.storage.database import Database
 from otelkit.collect.storage.packing import pack, pack_events, unpack, unpack_events
 from otelkit.collect.storage.recent import OrderKey, Recent
 from otelkit.collect.storage.tallylog import TallyLog
-from otelkit.collect.storage.words import Words
+from otelkit.collect.storage.words import Word, Words
 
 _NONE: Final[Minutes] = Minutes()
 
@@ -157,8 +157,9 @@ class Store(AlarmIndex):
         else:
             work.changed.append((number, pack(new, words)))
         self._recent[new.process, new.order_id] = (number, new)
-        if alarms(old) != alarms(new):
-            before, after = self._alarms(old, number), self._alarms(new, number)
+        was, will = alarms(old), alarms(new)
+        if was != will:
+            before, after = self._rows(was, number), self._rows(will, number)
             work.gone += [alarm for alarm in before if alarm not in after]
             work.come += [alarm for alarm in after if alarm not in before]
         if new.aliases:
@@ -170,11 +171,13 @@ class Store(AlarmIndex):
             if old is not None:
                 work.renamed += named
 
-    def _alarms(self, state: State | None, number: int) -> list[tuple[int, float, int]]:
+    def _rows(
+        self, found: Iterable[tuple[Word, float]], number: int
+    ) -> list[tuple[int, float, int]]:
         words = self._words
         # Two runs of a clock may share an alarm.
-        found = [(words[place], instant, number) for place, instant in alarms(state)]
-        return found if len(found) < 2 else list(dict.fromkeys(found))
+        rows = [(words[place], instant, number) for place, instant in found]
+        return rows if len(rows) < 2 else list(dict.fromkeys(rows))
 
     def _write(self, work: _Writing) -> None:
         self._db.load("orders", work.new)
@@ -244,7 +247,8 @@ class Store(AlarmIndex):
             hashes += [_hash("", alias) for alias in state.aliases.values()]
             named = [(name, number) for name in hashes]
             self._db.delete("names", ("hash", "num"), named)
-            self._db.delete("alarms", ("place", "instant", "num"), self._alarms(state, number))
+            rows = self._rows(alarms(state), number)
+            self._db.delete("alarms", ("place", "instant", "num"), rows)
             self.acknowledge([number], ())
 
     def erase(self, number: int, state: State) -> None:
