@@ -10,6 +10,7 @@ from typing import Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.string import BytesBinaryDumper
 
 from otelkit.collect.storage.database import Row
 from otelkit.errors import StoreError
@@ -44,12 +45,15 @@ class PostgresDatabase:
         self._beside = beside
         self.where = where(url)
         self._amid = False
+        self._columns: dict[str, Sequence[int]] = {}
         self._db = self._connect()
 
     def _connect(self) -> psycopg.Connection[Row]:
         db = connect(self._url, self._session)
         try:
             self._take(db)
+            # Of the types that psycopg has for bytes, the one that it need not ask Python for.
+            db.adapters.register_dumper(bytes, BytesBinaryDumper)
             db.execute(f"SET search_path = {self._schema}")
             db.execute(_COMMITTED_ON_DISK)  # an acknowledged event survives a loss of power
         except psycopg.Error as error:
@@ -116,7 +120,8 @@ class PostgresDatabase:
     def rows(self, statement: str, values: Sequence[object] = ()) -> list[Row]:
         told, numbered = _told(statement)
         with self._connection() as db:
-            return db.execute(told, _named(values) if numbered else values or None).fetchall()
+            found = db.execute(told, _named(values) if numbered else values or None, binary=True)
+            return found.fetchall()
 
     def among(self, statement: str, keys: Iterable[int]) -> list[Row]:
         return self.rows(statement.replace("IN (?)", "= ANY(?)"), (list(keys),))
@@ -138,13 +143,21 @@ class PostgresDatabase:
                 [value for row in rows for value in row],
             )
         elif rows:
-            with (
-                self._connection() as db,
-                db.cursor() as cursor,
-                cursor.copy(f"COPY {table} FROM STDIN") as copy,
-            ):
-                for row in rows:
-                    copy.write_row(row)
+            with self._connection() as db, db.cursor() as cursor:
+                types = self._types(cursor, table)
+                with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
+                    copy.set_types(types)
+                    for row in rows:
+                        copy.write_row(row)
+
+    def _types(self, cursor: psycopg.Cursor[Row], table: str) -> Sequence[int]:
+        """Of a table's columns, as the server numbers types."""
+        found = self._columns.get(table)
+        if found is None:
+            described = cursor.execute(f"SELECT * FROM {table} LIMIT 0").description  # noqa: S608
+            assert described is not None  # noqa: S101 - as of any SELECT
+            found = self._columns[table] = [column.type_code for column in described]
+        return found
 
     def update(
         self, table: str, keys: Sequence[str], column: str, rows: Sequence[Sequence[object]]
@@ -210,6 +223,9 @@ def _named(values: Sequence[object]) -> dict[str, object]:
 
 @lru_cache
 def _told(statement: str) -> tuple[bytes, bool]:
-    """As psycopg is told, and whether values are named in it."""
-    told, numbered = re.subn(r"\?(\d)", r"%(n\1)s", statement)
-    return told.replace("?", "%s").encode(), bool(numbered)
+    """As psycopg is told, and whether values are named in it.
+
+    Values are sent as the server holds them: as text they take five times the work, on both sides.
+    """
+    told, numbered = re.subn(r"\?(\d)", r"%(n\1)b", statement)
+    return told.replace("?", "%b").encode(), bool(numbered)
