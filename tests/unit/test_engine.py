@@ -7,7 +7,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import permutations
 from math import ceil
 from pathlib import Path
 
@@ -259,6 +261,19 @@ def check_arrivals(
             collector.feed(*(moved(600, "shipped", order=f"A-{n}") for n in range(len(stories))))
         assert _judged(wild) == _judged(straight)
         _check_restart(wild, places[1])
+
+
+def test_what_comes_between_versions_and_times_at_odds_has_one_place_whenever_it_arrives(
+    collector: Collector,
+) -> None:
+    told = [
+        moved(10, "making", version=5),
+        moved(100, "priced", version=3),  # stands before, and was later
+        replace(moved(50, "packed"), source="elsewhere"),
+    ]
+    for number, arrival in enumerate(permutations(told)):
+        collector.feed(*(replace(event, order_id=f"A-{number}") for event in arrival))
+        assert collector.state(f"A-{number}").status == "making"
 
 
 def _known(state: State) -> object:

@@ -37,11 +37,12 @@ def in_order(events: Iterable[Event]) -> list[Event]:
 
 def replay(policy: Policy, events: Iterable[Event]) -> State:
     """The state of an order that has had these events; at least one."""
-    state = None
-    for event in in_order(events):
+    state, every = None, in_order(events)
+    for event in every:
         state = advance(policy, state, event)
     assert state is not None  # noqa: S101 - there is at least one event
-    return state
+    # By its version the last need not be the newest.
+    return replace(state, at=max(event.at for event in every))
 
 
 def advance(policy: Policy, state: State | None, event: Event) -> State:
