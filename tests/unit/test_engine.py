@@ -188,6 +188,16 @@ def test_an_order_may_get_a_name_again_that_it_had_before(collector: Collector) 
     assert collector.orders.find("W-2", LATEST) == []
 
 
+def test_an_event_whose_mark_another_has_too_is_applied_all_the_same(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otelkit.collect.engine.batch.mark_of", lambda _: b"abc")
+    collector.feed(moved(0, "making"))
+    assert collector.feed(moved(10, "packed"), moved(0, "making")) == ["applied", "duplicate"]
+    stayed = (names.ORDER_STAGE_DURATION.name, "order", "making", "standard", "sum")
+    assert collector.tallies()[stayed] == 10
+
+
 def test_nothing_wrong_stops_a_batch_and_all_of_it_can_be_read(collector: Collector) -> None:
     wrong = {
         b"\xff\x00": "not an order event",

@@ -130,7 +130,10 @@ class Batch:
         if state is None:
             order.go_on(advance(policy, None, event), event, mark)
             return APPLIED
-        if mark not in order.seen and is_newer(state, event):
+        newer = is_newer(state, event)
+        if (not newer or mark in order.seen) and self._is_known(order, event):
+            return DUPLICATE
+        if newer:
             new = advance(policy, state, event)
             if state.policy != policy.fingerprint:
                 new, gone = carry_over(state, new)
@@ -140,13 +143,14 @@ class Batch:
                 self._took(policy, state, new)
             order.go_on(new, event, mark)
             return APPLIED
-        if _is_among(order.events, event) or _is_among(self._past(order), event):
-            return DUPLICATE
         known = [*self._past(order), *order.events]
         new, gone = carry_over(state, replay(policy, [*known, event]))
         self.changes.change(gone)
         order.go_on(new, event, mark)
         return LATE
+
+    def _is_known(self, order: _Order, event: Event) -> bool:
+        return _is_among(order.events, event) or _is_among(self._past(order), event)
 
     def _past(self, order: _Order) -> list[Event]:
         """The events of an order before this batch."""
