@@ -89,6 +89,16 @@ def older(it: Collector) -> str:
     return outcome
 
 
+def without_its_place(it: Collector) -> str:
+    it.feed(moved(0, "making"), moved(10, "shipped"))
+    it.engine.forget(timelines=START + 11, orders=START)
+    before = it.state
+    assert it.feed(moved(0, "making")) == "duplicate"
+    outcome = it.feed(moved(5, "packed"))
+    assert it.state == before
+    return outcome
+
+
 def late_in_time(it: Collector) -> str:
     it.feed(moved(0, "making"))
     it.engine.tick(START + 120, lateness=LATENESS)
@@ -190,6 +200,7 @@ CASES: dict[str, Callable[[Collector], str]] = {
     "is the newest of its order": newest,
     "bears a `source` and `id` that were there before": repeated,
     "is older than others of its order": older,
+    "is older than others of its order, whose timeline was deleted": without_its_place,
     "arrives up to `lateness` after a deadline that it meets": late_in_time,
     "arrives later still, and meets that deadline": late_for_good,
     "has a lower `version` than its source said before": lower_version,

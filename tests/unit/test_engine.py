@@ -425,6 +425,24 @@ def test_old_timelines_go_before_old_orders_and_what_these_counted_stays(
     assert collector.tallies() == before
 
 
+def test_an_order_without_its_old_timeline_stands_by_what_it_counted_and_knows_repeats(
+    collector: Collector,
+) -> None:
+    told = [moved(0, "making"), moved(10, "shipped")]
+    collector.feed(*told)
+    collector.engine.forget(timelines=START + 20, orders=START - 1)
+    before, counted = collector.state(), clocks(collector.tallies())
+    for again in told:
+        assert collector.feed(again) == ["duplicate"]
+    assert collector.feed(moved(5, "packed")) == ["quarantined"]
+    assert "has no place any more" in collector.engine.quarantined(1)[0].reason
+    assert (collector.state(), clocks(collector.tallies())) == (before, counted)
+    reopened = [moved(30, "making"), moved(25, "packed"), moved(10, "shipped")]
+    assert collector.feed(*reopened) == ["applied", "quarantined", "duplicate"]
+    collector.engine.tick(START + 130)
+    assert clocks(collector.tallies()) == {**counted, ("making", "breached"): 1}
+
+
 def test_an_erased_order_keeps_its_clocks_and_nothing_personal(collector: Collector) -> None:
     collector.feed(moved(0, "making", partner="acme", aliases={"mes": "W-77"}))
     collector.feed(moved(10, "waiting", partner="acme"), moved(1, "lost", partner="acme"))

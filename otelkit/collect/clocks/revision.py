@@ -11,7 +11,7 @@ from otelkit.collect.clocks.clock import replay
 from otelkit.collect.clocks.decode import Event
 from otelkit.collect.clocks.policy import Policy
 from otelkit.collect.clocks.standing import POLICY
-from otelkit.collect.clocks.state import State
+from otelkit.collect.clocks.state import State, is_whole
 from otelkit.collect.clocks.tallies import Tallies
 
 
@@ -70,8 +70,4 @@ def _unknown(policy: Policy, old: State, events: Sequence[Event]) -> str:
     tiers = {old.tier, *(e.tier for e in events if e.tier is not None)}
     for tier in sorted(tiers.difference(policy.process.tiers)):
         return f"tier {tier!r} is not in the SLA file"
-    # A timeline may have been deleted after the order had ended, and before it was reopened.
-    began = min((event.at for event in events), default=None)
-    if began is None or any(run.started < began for run in old.runs):
-        return "its timeline is not whole"
-    return ""
+    return "" if is_whole(old, events) else "its timeline is not whole"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
 from typing import Final
 from zlib import crc32
 
@@ -11,6 +13,7 @@ from otelkit.collect.clocks.decode import Event
 
 REMEMBERED: Final = 16
 """Marks of events kept in an order's row; an older repeat that comes late is found all the same."""
+_MARK_BYTES: Final = 3
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -63,12 +66,22 @@ class State(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def mark_of(event: Event) -> bytes:
     """24 bits by which a repeat is suspected; the order's timeline then tells."""
-    return crc32(f"{event.source}\0{event.id}".encode()).to_bytes(4)[1:]
+    return crc32(f"{event.source}\0{event.id}".encode()).to_bytes(4)[-_MARK_BYTES:]
 
 
 def remember(seen: bytes, mark: bytes) -> bytes:
     """The marks of an order with one more."""
-    return (seen + mark)[-REMEMBERED * len(mark) :]
+    return (seen + mark)[-REMEMBERED * _MARK_BYTES :]
+
+
+def is_whole(state: State, events: Sequence[Event]) -> bool:
+    """Whether these are all that an order was told, so far as one can tell.
+
+    A timeline may have been deleted after its order had ended, and gone on when it was reopened.
+    """
+    began = min((event.at for event in events), default=inf)
+    has_all = len(events) >= len(state.seen) // _MARK_BYTES
+    return has_all and all(run.started >= began for run in state.runs)
 
 
 def is_newer(state: State, event: Event) -> bool:

@@ -17,7 +17,7 @@ from otelkit.collect.clocks.learned import DURATIONS, bucket
 from otelkit.collect.clocks.policy import Policy
 from otelkit.collect.clocks.revision import Revision
 from otelkit.collect.clocks.standing import Gauges, carry_over, is_overdue, settle
-from otelkit.collect.clocks.state import Run, State, is_newer, mark_of, remember
+from otelkit.collect.clocks.state import Run, State, is_newer, is_whole, mark_of, remember
 from otelkit.collect.clocks.tallies import Minutes, Tallies
 from otelkit.collect.engine.intake import (
     APPLIED,
@@ -36,6 +36,10 @@ from otelkit.errors import EventError
 
 QUARANTINE_BYTES: Final = 4096
 """Of a rejected body so much is kept: enough to see what it is."""
+_NO_PLACE: Final = (
+    "its order was told of later events, and what came before is deleted under keep_timelines; "
+    "it has no place any more"
+)
 
 
 class Batch:
@@ -121,7 +125,7 @@ class Batch:
         order = self._orders[event.process, event.order_id]
         try:
             outcome = self._advance(self._policies[event.process], order, event)
-        except ValueError as error:  # a calendar has no deadline to give, say
+        except (EventError, ValueError) as error:  # a calendar has no deadline to give, say
             return Taken(QUARANTINED, str(error))
         return _TAKEN[outcome]
 
@@ -143,6 +147,10 @@ class Batch:
                 self._took(policy, state, new)
             order.go_on(new, event, mark)
             return APPLIED
+        if order.stored is not None and not is_whole(order.stored, self._past(order)):
+            if mark in order.seen:
+                return DUPLICATE
+            raise EventError(_NO_PLACE)
         known = [*self._past(order), *order.events]
         new, gone = carry_over(state, replay(policy, [*known, event]))
         self.changes.change(gone)
