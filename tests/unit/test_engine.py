@@ -425,6 +425,17 @@ def test_old_timelines_go_before_old_orders_and_what_these_counted_stays(
     assert collector.tallies() == before
 
 
+def test_an_order_that_comes_again_after_it_was_deleted_may_have_all_its_names(
+    place: Path | str,
+) -> None:
+    told = [moved(at, "shipped", aliases={"mes": name}) for at, name in ((0, "W-1"), (1, "W-2"))]
+    for _ in range(2):  # the second collector gives numbers anew
+        with closing(Collector(place)) as collector:
+            for event in told:
+                assert collector.feed(event) == ["applied"]
+            collector.engine.forget(timelines=START + 20, orders=START + 20)
+
+
 def test_an_order_without_its_old_timeline_stands_by_what_it_counted_and_knows_repeats(
     collector: Collector,
 ) -> None:

@@ -168,8 +168,7 @@ class Store(AlarmIndex):
                 (_hash("", alias), number) for alias in new.aliases.values() if alias not in known
             }
             work.names += named
-            if old is not None:
-                work.renamed += named
+            work.renamed += named
 
     def _rows(
         self, found: Iterable[tuple[Word, float]], number: int
@@ -182,7 +181,8 @@ class Store(AlarmIndex):
     def _write(self, work: _Writing) -> None:
         self._db.load("orders", work.new)
         self._db.update("orders", ("num",), "state", sorted(work.changed))
-        # An order may be called again as it was before it had another name.
+        # An order may be called again as it was before it had another name, and so may one that
+        # was given the number of an order that is deleted.
         self._db.delete("names", ("hash", "num"), sorted(work.renamed))
         self._db.load("names", sorted(work.names))
         self._db.load("timeline", work.entries)
