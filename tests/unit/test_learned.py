@@ -144,6 +144,18 @@ def test_pauses_and_closed_hours_are_no_part_of_what_a_clock_takes(place: Path |
         assert counts == {bucket(600 + 2400 + 600): 20}
 
 
+def test_a_clock_takes_as_long_whatever_tier_its_order_is_found_to_have(
+    collector: Collector,
+) -> None:
+    collector.feed(
+        moved(START, "making", "A-1"),  # an hour, as of the default tier
+        moved(START + 10, "making", "A-1", tier="vip"),
+        moved(START + 600, "packed", "A-1"),
+    )
+    counts = {k[-2:]: n for k, n in collector.engine.tallies().items() if k[0] == DURATIONS}
+    assert counts == {("vip", bucket(600)): 1}
+
+
 def test_late_events_and_restarts_find_the_percentile_that_was_known_then(
     place: Path | str,
 ) -> None:

@@ -154,10 +154,13 @@ def _risk(policy: Policy, clock: Clock, state: State, total: float) -> float | N
 def taken(policy: Policy, state: State, run: Run, at: float) -> float:
     """How many seconds of its time a run has taken by then, pauses left out.
 
-    ``state`` is its order before that, under the terms on which the run started.
+    ``state`` is its order before that. Its tier and partner may have been others when the run
+    started; that shows where it never stood still, and is passed over where it did.
     """
-    time = policy.time_of(run.objective, business=run.business)
-    allowance = policy.clock[run.objective].allowance(state.tier, state.partner)
+    clock, time = policy.clock[run.objective], policy.time_of(run.objective, business=run.business)
+    if any(run.deadline == _deadline(own, time, run.started) for own in clock.within):
+        return time.elapsed(run.started, at)
+    allowance = clock.allowance(state.tier, state.partner)
     allowed = time.elapsed(run.started, _deadline(allowance, time, run.started))
     if run.deadline is None:
         return allowed - (run.left or 0.0)
