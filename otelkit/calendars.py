@@ -180,7 +180,7 @@ class OpenHours:
         while day <= end:
             intervals.extend(_instants(day, span, self._zone) for span in self._spans(day))
             day += _DAY
-        # An hour that a clock change skips has its end before its start.
+        # An hour that a clock change skips ends as it starts.
         intervals = [(start, end) for start, end in intervals if start < end]
         starts = [start for start, _ in intervals]
         ends = [end for _, end in intervals]
@@ -211,10 +211,22 @@ def _instants(day: date, span: tuple[int, int], zone: ZoneInfo) -> tuple[float, 
 
 
 def _instant(day: date, minutes: int, zone: ZoneInfo) -> float:
+    """When a clock there shows a time of day: for the first time, or at once a later one."""
     if minutes == 1440:
         day, minutes = day + _DAY, 0
     local = datetime(day.year, day.month, day.day, minutes // 60, minutes % 60, tzinfo=zone)
-    return local.timestamp()
+    at, before = local.timestamp(), local.replace(fold=1).timestamp()
+    if at <= before:
+        return at
+    # Clocks skip this time. Read as they go before and after that, it lies on either side.
+    skipped = local.utcoffset()
+    moments = range(int(before), int(at))
+    return float(
+        moments[0]
+        + bisect_left(
+            moments, True, key=lambda t: datetime.fromtimestamp(t, zone).utcoffset() != skipped
+        )
+    )
 
 
 def holidays_of(place: str, years: Iterable[int]) -> list[date]:

@@ -100,6 +100,16 @@ def test_sixteen_hours_over_the_berlin_change_of_clocks() -> None:
     assert time.add(start, 16 * 3600) == unix("2026-03-31T13:00", "Europe/Berlin")
 
 
+def test_what_opens_or_closes_at_a_time_that_clocks_skip_does_so_as_they_skip_it() -> None:
+    breaks = Calendar("c", "Europe/Berlin", (((0, 150), (165, 170), (180, 360)),) * 7)
+    late = Calendar("c", "Europe/Berlin", (((150, 360),),) * 7)
+    night, morning = (unix(f"2026-03-29T{at}", "Europe/Berlin") for at in ("00:00", "06:00"))
+    for calendar, hours in ((breaks, 2 + 3), (late, 3)):
+        time = build(calendar)
+        assert time.elapsed(night, morning) == hours * 3600, "the night has five hours"
+        assert time.add(night, hours * 3600) == morning
+
+
 def test_holidays_and_closed_days_are_not_counted() -> None:
     time = build(weekdays("Europe/Berlin", holidays="DE", closed=frozenset({date(2026, 12, 28)})))
     start = unix("2026-12-24T17:00", "Europe/Berlin")  # then Christmas, a weekend, a closed Monday
