@@ -82,7 +82,8 @@ class _Table:
         index = bisect_right(self.starts, at) - 1
         if index < 0:
             return 0.0
-        return self.before[index] + min(at, self.ends[index]) - self.starts[index]
+        # In brackets, or the sum of all years takes the last digit from fractions of seconds.
+        return self.before[index] + (min(at, self.ends[index]) - self.starts[index])
 
 
 class OpenHours:
@@ -106,7 +107,7 @@ class OpenHours:
             goal = table.position(at) + seconds
             index = bisect_left(table.before, goal) - 1
             if table.starts:
-                deadline = table.starts[index] + goal - table.before[index]
+                deadline = table.starts[index] + (goal - table.before[index])
                 if deadline <= table.ends[index]:
                     return deadline
             last = self._further(last, first)

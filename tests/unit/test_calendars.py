@@ -110,6 +110,15 @@ def test_what_opens_or_closes_at_a_time_that_clocks_skip_does_so_as_they_skip_it
         assert time.add(night, hours * 3600) == morning
 
 
+def test_a_deadline_is_the_same_to_the_last_digit_however_many_years_are_known() -> None:
+    calendar = Calendar("c", "UTC", (((0, 1440),),) * 7, closed=frozenset({date(2026, 12, 25)}))
+    time = build(calendar)
+    starts = [1_790_000_000 + n / 7 for n in range(100)]
+    before = [time.add(start, 86_400 * n) for n, start in enumerate(starts)]
+    time.elapsed(starts[0] - 18 * 365 * 86_400, starts[0])
+    assert [time.add(start, 86_400 * n) for n, start in enumerate(starts)] == before
+
+
 def test_holidays_and_closed_days_are_not_counted() -> None:
     time = build(weekdays("Europe/Berlin", holidays="DE", closed=frozenset({date(2026, 12, 28)})))
     start = unix("2026-12-24T17:00", "Europe/Berlin")  # then Christmas, a weekend, a closed Monday
