@@ -64,6 +64,17 @@ class Always:
 ALWAYS: Final[BusinessTime] = Always()
 
 
+class AroundTheClock(Always):
+    """The same, where days are those of a place: some have 23 or 25 hours."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+
+    def add_days(self, at: float, days: int) -> float:
+        local = datetime.fromtimestamp(at, self._zone)
+        return (local + days * _DAY).timestamp()
+
+
 @dataclass(frozen=True, slots=True)
 class _Table:
     """Open intervals of the years ``first`` to ``last``, both whole.
@@ -203,7 +214,7 @@ def build(calendar: Calendar) -> BusinessTime:
     """The business time of a calendar; one that is open around the clock costs nothing."""
     around_the_clock = all(day == ((0, 1440),) for day in calendar.hours)
     if around_the_clock and not (calendar.holidays or calendar.closed or calendar.opened):
-        return ALWAYS
+        return AroundTheClock(ZoneInfo(calendar.timezone))
     return OpenHours(calendar)
 
 
