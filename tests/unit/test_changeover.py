@@ -301,6 +301,7 @@ def test_a_process_that_has_gone_leaves_its_orders_their_deadlines(collector: Co
     collector.engine.tick(START + 100)
     assert [overdue.state.order_id for overdue in collector.overdue] == ["A-1"]
     assert collector.changeover.outdated() == {"job": 0, "order": 1}
+    assert collector.state("A-1").status == "making", "it is found"
 
 
 def test_an_order_whose_timeline_was_deleted_before_it_was_reopened_stays(

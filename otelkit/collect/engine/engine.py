@@ -258,8 +258,7 @@ class Engine:
 
     def named(self, name: str) -> list[tuple[int, State]]:
         """Orders by their id, in each process, or else by the name another system gives them."""
-        own = self._store.find((process, name) for process in self.policies)
-        return list(own.values()) or self._store.find_alias(name)
+        return self._store.find_id(name) or self._store.find_alias(name)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

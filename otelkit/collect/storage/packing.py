@@ -23,6 +23,8 @@ _OPEN: Final = "open"
 _PAUSED: Final = "paused"
 _ENDED: Final = "ended"
 _BUSINESS: Final = "business"
+_HEAD: Final = 6
+"""So many texts go together in the word that an order begins with, and in no other."""
 
 
 def pack(state: State, words: Words) -> bytes:
@@ -35,6 +37,11 @@ def pack(state: State, words: Words) -> bytes:
     if state.partner is None and not state.versions and not state.aliases:
         return _encode(first)
     return _encode((*first, state.partner, state.versions, state.aliases))
+
+
+def processes(words: Words) -> set[str]:
+    """Those of all orders that ever were packed."""
+    return {word[0] for word in words.texts.values() if len(word) == _HEAD}
 
 
 def _pack_run(run: Run, since: float, words: Words) -> Sequence[object]:

@@ -22,7 +22,7 @@ from otelkit.collect.clocks.state import State
 from otelkit.collect.clocks.tallies import Key, Minutes, Tallies
 from otelkit.collect.storage.alarms import AlarmIndex
 from otelkit.collect.storage.database import Database
-from otelkit.collect.storage.packing import pack, pack_events, unpack, unpack_events
+from otelkit.collect.storage.packing import pack, pack_events, processes, unpack, unpack_events
 from otelkit.collect.storage.recent import OrderKey, Recent
 from otelkit.collect.storage.tallylog import TallyLog
 from otelkit.collect.storage.words import Word, Words
@@ -108,6 +108,12 @@ class Store(AlarmIndex):
             for number, state in self._named([_hash(*key) for key in unknown]):
                 found[state.process, state.order_id] = (number, state)
         return found
+
+    def find_id(self, order_id: str) -> list[tuple[int, State]]:
+        """Orders of this id, in each process that there ever was."""
+        keys = [(process, order_id) for process in sorted(processes(self._words))]
+        found = self.find(keys)
+        return [found[key] for key in keys if key in found]
 
     def find_alias(self, alias: str) -> list[tuple[int, State]]:
         """Orders that another system knows by this name."""
