@@ -470,6 +470,17 @@ def test_an_erased_order_keeps_its_clocks_and_nothing_personal(collector: Collec
     assert (collector.tallies(), collector.engine.erase("W-77")) == (before, 0)
 
 
+def test_of_what_was_rejected_that_goes_which_names_the_erased_order_however_json_has_it(
+    collector: Collector,
+) -> None:
+    collector.feed(moved(0, "making", order="Ö/1"))
+    named = (rb'{"subject": "\u00D6\/1"}', '{"subject": "Ö/1"}'.encode(), "Ö/1;lost".encode())
+    others = ('{"subject": "Ö/10"}'.encode(), '{"subject": "KÖ/1"}'.encode())
+    collector.engine.apply([Received("test", body, LATEST) for body in (*named, *others)])
+    assert collector.engine.erase("Ö/1") == 1
+    assert {rejected.body for rejected in collector.engine.quarantined(9)} == set(others)
+
+
 # --- while it was away ---------------------------------------------------------------------
 
 

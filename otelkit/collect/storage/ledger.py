@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -152,11 +154,19 @@ class Ledger:
         )
         return [Rejected(*row) for row in rows]
 
-    def forget_rejected(self, text: bytes) -> None:
-        """Delete what was rejected and holds this text."""
+    def forget_rejected(self, name: str) -> None:
+        """Delete what was rejected and holds this name, as it is or as JSON may write it."""
+        escaped = json.dumps(name)[1:-1]
+        capital = re.sub(r"(?<=\\u)....", lambda digits: digits[0].upper(), escaped)
+        written = {name, escaped, capital}
+        written |= {text.replace("/", "\\/") for text in written}
+        every = b"|".join(re.escape(text.encode()) for text in written)
+        # Not within another name: A-1 is not A-10.
+        holds = re.compile(b"(?<![0-9A-Za-z])(?:" + every + b")(?![0-9A-Za-z])")
         found = self._db.rows("SELECT num, body FROM quarantine")
         self._db.each(
-            "DELETE FROM quarantine WHERE num = ?", [(num,) for num, body in found if text in body]
+            "DELETE FROM quarantine WHERE num = ?",
+            [(num,) for num, body in found if holds.search(body)],
         )
 
     def arrived(self, letters: Iterable[DeadLetter]) -> None:

@@ -266,7 +266,7 @@ class Store(AlarmIndex):
         aliases = [(_hash("", alias), number) for alias in state.aliases.values()]
         self._db.delete("names", ("hash", "num"), aliases)
         self.put([Change(number, state, replace(state, partner=None, aliases={}))])
-        self.forget_rejected(state.order_id.encode())
+        self.forget_rejected(state.order_id)
 
     def _delete(self, table: str, key: str, keys: Sequence[int]) -> None:
         self._db.delete(table, (key,), [(one,) for one in keys])
