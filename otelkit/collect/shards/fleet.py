@@ -206,6 +206,7 @@ class Fleet:
         for held in gone:
             held.close(HAND_OVER_SECONDS)
         held_now = sorted(held.lease.shard for held in self._all())
+        self._leases.keep(held_now)  # what could not be given back would be renewed for ever
         share = fair_share(self._terms.shards, self._collectors)
         self._hand_over(held_now[share:])
         for _ in range(share - len(held_now)):

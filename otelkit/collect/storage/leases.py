@@ -179,6 +179,15 @@ class Leases:
                     (lease.shard, lease.token),
                 )
 
+    def keep(self, shards: Collection[int]) -> None:
+        """Let others have all of ours but these."""
+        with self._connection() as db:
+            db.execute(
+                f"UPDATE {LEASES}.shards SET holder = NULL, url = NULL, until = NULL"  # noqa: S608
+                " WHERE holder = %s AND shard <> ALL(%s)",
+                (self._holder, list(shards)),
+            )
+
     def leave(self) -> None:
         """Count no more among those who live."""
         with self._connection() as db:
