@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import ContextVar
 from time import perf_counter
@@ -15,9 +16,12 @@ from opentelemetry.trace import get_current_span
 from otelkit.instrument.operations import Call, Errors, Operation
 from otelkit.instrument.runtime import Signals
 
+log = logging.getLogger("otelkit")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
+Ignored = type[BaseException] | Errors
 _NOT_ERRORS: Final[Errors] = (GeneratorExit, StopIteration, StopAsyncIteration)
 
 
@@ -25,13 +29,13 @@ _NOT_ERRORS: Final[Errors] = (GeneratorExit, StopIteration, StopAsyncIteration)
 def observe(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def observe(
-    name: str, /, *, ignore: Errors = (), span: bool = True, telemetry: Signals | None = None
+    name: str, /, *, ignore: Ignored = (), span: bool = True, telemetry: Signals | None = None
 ) -> Observed: ...
 @overload
 def observe(
     *,
     name: str | None = None,
-    ignore: Errors = (),
+    ignore: Ignored = (),
     span: bool = True,
     telemetry: Signals | None = None,
 ) -> Observed: ...
@@ -40,7 +44,7 @@ def observe(
     /,
     *,
     name: str | None = None,
-    ignore: Errors = (),
+    ignore: Ignored = (),
     span: bool = True,
     telemetry: Signals | None = None,
 ) -> Callable[P, R] | Observed:
@@ -60,7 +64,7 @@ def observe(
     """
     if callable(what):
         return Observed(None)(what)
-    return Observed(what or name, ignore=ignore, span=span, telemetry=telemetry)
+    return Observed(name if what is None else what, ignore=ignore, span=span, telemetry=telemetry)
 
 
 class Observed:
@@ -70,13 +74,14 @@ class Observed:
         self,
         name: str | None,
         *,
-        ignore: Errors = (),
+        ignore: Ignored = (),
         span: bool = True,
         telemetry: Signals | None = None,
     ) -> None:
-        self._name = name
+        self._name = _text(name)
+        ignored = (*_exceptions(ignore), *_NOT_ERRORS)
         self._make = functools.partial(
-            Operation, not_errors=(*ignore, *_NOT_ERRORS), span=span, telemetry=telemetry
+            Operation, not_errors=ignored, span=span, telemetry=telemetry
         )
         self._operation: Operation | None = None
         self._open: list[Call] = []
@@ -124,6 +129,25 @@ class Observed:
         traceback: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, traceback)
+
+
+def _text(name: object) -> str | None:
+    """A name as a label may hold it; none rather than one that cannot be had."""
+    try:
+        return None if name is None else str(name) or None
+    except Exception as error:
+        log.error("a name of otelkit.observe has no effect: %r; pass a text", error)
+        return None
+
+
+def _exceptions(ignore: object) -> Errors:
+    """Those that are to be ignored: one, or several. Anything else is told and left out."""
+    if isinstance(ignore, type) and issubclass(ignore, BaseException):
+        return (ignore,)
+    if isinstance(ignore, tuple | list | set | frozenset):
+        return tuple(kind for given in ignore for kind in _exceptions(given))
+    log.error("ignore=%r of otelkit.observe has no effect: pass exceptions: (KeyError,)", ignore)
+    return ()
 
 
 _blocks: ContextVar[tuple[Call, ...]] = ContextVar("otelkit_blocks", default=())

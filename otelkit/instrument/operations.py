@@ -40,10 +40,11 @@ class Operation:
         self._bound: Signals | None = None
         self._rested: dict[int, float] = {}
         self._successes: Histogram | None = None
-        if telemetry is None:
-            runtime.know(self)
-        else:
-            self.bind(telemetry)
+        with runtime.harmless():
+            if telemetry is None:
+                runtime.know(self)
+            else:
+                self.bind(telemetry)
 
     def bind(self, telemetry: Signals) -> None:
         """Look the series of successes up, once."""

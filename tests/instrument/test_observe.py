@@ -158,6 +158,19 @@ def test_an_ignored_error_counts_as_success(telemetry: Recording) -> None:
     assert not telemetry.span("find").failed
 
 
+@pytest.mark.parametrize("ignore", [Missing, [Missing], (("KeyError",), Missing), None, 5])
+def test_whatever_is_to_be_ignored_the_error_reaches_the_caller_as_it_was(
+    telemetry: Recording, ignore: Any
+) -> None:
+    @otelkit.observe(name="find", ignore=ignore)
+    def find() -> None:
+        raise Missing
+
+    with pytest.raises(Missing):
+        find()
+    assert telemetry.span("find").failed == (ignore in (None, 5))
+
+
 class Unprintable(Exception):  # noqa: N818
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -169,6 +182,18 @@ def test_an_error_that_cannot_be_printed_reaches_the_caller_all_the_same(
     with pytest.raises(Unprintable):
         function(Unprintable())
     assert counted(telemetry.registry, "function", "Unprintable") == 1
+
+
+@pytest.mark.parametrize("name", [{"a": 1}, 7, Unprintable()], ids=["mapping", "number", "none"])
+def test_a_name_that_is_no_text_stops_neither_its_block_nor_init(init: Init, name: Any) -> None:
+    @otelkit.observe(name=name)
+    def named() -> int:
+        return 42
+
+    telemetry = init(metrics_port=0)
+    assert telemetry.metrics_port
+    with otelkit.observe(name):
+        assert named() == 42
 
 
 def test_signature_name_and_kind_are_those_of_the_function() -> None:
