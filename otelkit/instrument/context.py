@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar, Token
@@ -14,6 +15,8 @@ from opentelemetry.trace import Span as AnySpan
 
 from otelkit import names
 from otelkit.events import MAX_ID_LENGTH
+
+log = logging.getLogger("otelkit")
 
 T = TypeVar("T")
 
@@ -72,7 +75,11 @@ class Entry:
     def order(self) -> OrderInHand | None:
         """The order that the entry itself names."""
         if self._order is None:
-            self._order = self._find()
+            try:
+                self._order = self._find()
+            except Exception:
+                self._find = lambda: None  # before the record, which asks for the order, too
+                log.exception("the order that a request is about cannot be read")
             if self._order is not None:
                 self.mark(self._order)
         return self._order

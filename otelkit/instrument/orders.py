@@ -154,8 +154,12 @@ def _optional(value: object) -> str | None:
     """A name as an event may hold it; none rather than an empty one."""
     if value is None:
         return None
-    # Not `str` of what is a string already: for a member of a str enum that is not its value.
-    return (value if isinstance(value, str) else str(value))[:MAX_ID_LENGTH] or None
+    try:
+        # Not `str` of what is a string already: for a member of a str enum that is not its value.
+        return (value if isinstance(value, str) else str(value))[:MAX_ID_LENGTH] or None
+    except Exception as error:
+        log.error("a name of an order, of type %s, has no text: %r", type(value).__name__, error)
+        return None
 
 
 def _required(what: str, value: object) -> str:

@@ -84,8 +84,8 @@ class _Body:
             self._exchange.end(self._error)
 
 
-def _code(status: str) -> int:
-    code = status.partition(" ")[0]
+def _code(status: object) -> int:
+    code = status[:3] if isinstance(status, str) else ""
     return int(code) if code.isdecimal() else 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from otelkit.instrument.pika import consuming, getting, publishing, settling
 from otelkit.instrument.wrapping import Method, unwrap, wrap
+
+log = logging.getLogger("otelkit")
 
 Hooks = Mapping[str, Callable[[Method], Method]]
 
@@ -59,6 +62,8 @@ def instrument(connection: Any) -> None:
     For services that want no other; ``init`` does it for all. Nothing happens before ``init``.
     """
     impl = getattr(connection, "_impl", connection)
+    if not _is_connection("instrument", impl):
+        return
     for channel in list(impl._channels.values()):
         _each(channel, _wrap)
     # A blocking connection makes its own channels around those of the connection below it.
@@ -69,10 +74,20 @@ def instrument(connection: Any) -> None:
 def uninstrument(connection: Any) -> None:
     """Undo :func:`instrument`; what ``init`` does remains."""
     impl = getattr(connection, "_impl", connection)
+    if not _is_connection("uninstrument", impl):
+        return
     for channel in list(impl._channels.values()):
         _each(channel, _unwrap)
     for owner in (connection, impl):
         _unwrap(owner, {"channel": _opening})
+
+
+def _is_connection(what: str, impl: Any) -> bool:
+    if isinstance(getattr(impl, "_channels", None), dict):
+        return True
+    given = type(impl).__name__
+    log.error("otelkit.pika.%s(%s) has no effect: pass a connection of pika", what, given)
+    return False
 
 
 def _classes() -> tuple[tuple[type, Hooks], ...]:
