@@ -6,7 +6,8 @@ import io
 import os
 import sys
 from importlib.metadata import version
-from typing import Annotated, Final, NoReturn
+from pathlib import Path
+from typing import Annotated, Final, NoReturn, TextIO
 
 from otelkit.errors import MissingExtraError, OtelkitError, SpecError
 
@@ -81,17 +82,26 @@ def _otelkit(
 
 def main() -> NoReturn:
     """Run the command line of this process, and exit with its code."""
+    # None where a stream is closed; what is printed to it would go to the other one.
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file's name may be no text
     sys.exit(_code())
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _code() -> int:
     try:
         code = _run()
-        if sys.stdout is not None:
-            sys.stdout.flush()  # now, while what goes wrong can still be told
+        sys.stdout.flush()  # now, while what goes wrong can still be told
+    except UnicodeEncodeError:
+        # No server can be asked for it. It is not repeated: it may be an address with a password.
+        _tell("an argument holds what is no text; write it as UTF-8")
+        return FAILED
     except BrokenPipeError:
         _give_up_stdout()
         return FAILED

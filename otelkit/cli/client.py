@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from otelkit.cli.address import http_address
+from otelkit.cli.address import bearer_token, http_address
 from otelkit.cli.output import UNKNOWN, Stop, note
 from otelkit.errors import ConfigError, UnavailableError
 
@@ -36,6 +36,7 @@ Token = Annotated[
         metavar="TOKEN",
         envvar="OTELKIT_TOKEN",
         show_envvar=True,
+        parser=bearer_token,
         help="Its token, if it asks for one.",
     ),
 ]
@@ -135,6 +136,8 @@ def _request(
     try:
         answer = httpx.request(method, url, headers=headers, timeout=_TIMEOUT, **sent)
         found = answer.json()
+    except UnicodeEncodeError:
+        raise  # of what is asked for, whoever answers
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UnavailableError(
             f"no collector answers at {address} ({error}); start one with `otelkit collect`, "

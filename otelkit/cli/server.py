@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from otelkit.cli.address import http_address
+from otelkit.cli.address import bearer_token, http_address
 
 Address = Annotated[
     str,
@@ -21,7 +21,11 @@ Address = Annotated[
 Token = Annotated[
     str | None,
     typer.Option(
-        "--token", metavar="TOKEN", envvar="OTELKIT_PROMETHEUS_TOKEN", help="Its bearer token."
+        "--token",
+        metavar="TOKEN",
+        envvar="OTELKIT_PROMETHEUS_TOKEN",
+        parser=bearer_token,
+        help="Its bearer token.",
     ),
 ]
 MaybeAddress = Annotated[

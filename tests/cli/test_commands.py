@@ -27,6 +27,7 @@ COMMANDS = (
     "import openslo", "collect", "backup", "divide", "order", "orders overdue", "orders load",
     "orders ack", "orders erase", "clocks plan", "clocks apply", "clocks show", "schema",
 )  # fmt: skip
+FREE = "http://127.0.0.1:1"
 FIVE = """\
 version: 1
 system: my shop
@@ -368,6 +369,36 @@ def test_a_full_disk_is_a_sentence(arguments: list[str]) -> None:
         1,
         "otelkit: cannot write the answer: No space left on device\n",
     )
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_what_a_closed_stream_would_say_comes_out_of_no_other(closed: int) -> None:
+    done = otelkit(
+        "explain", str(SHOP), "--objective", "api-availability", preexec_fn=lambda: os.close(closed)
+    )
+    assert done.code == 0
+    assert (done.out == "", done.err == "") == (closed == 1, closed == 2)
+
+
+@pytest.mark.parametrize("asked", [("order", b"\xff"), ("orders", "overdue", "--stage", b"\xff")])
+def test_what_is_no_text_on_the_command_line_is_a_sentence(asked: tuple[str | bytes, ...]) -> None:
+    done = otelkit(*asked)
+    told = "otelkit: an argument holds what is no text; write it as UTF-8\n"
+    assert (done.code, done.out, done.err) == (1, "", told)
+
+
+@pytest.mark.parametrize("asked", [("order", "A-1"), ("gate", str(SHOP))])
+def test_a_token_that_no_header_can_hold_is_not_repeated(asked: tuple[str, ...]) -> None:
+    done = otelkit(*asked, "--token", "sec\nret", env={**os.environ, "OTELKIT_PROMETHEUS": FREE})
+    assert (done.code, done.out) == (1, "")
+    assert "this is no token; write one without line breaks" in done.err
+    assert "ret" not in done.err
+
+
+def test_the_line_break_after_a_token_in_a_file_is_no_part_of_it() -> None:
+    done = otelkit("order", "A-1", "--collector", FREE, "--token", "secret\n")
+    assert "no collector answers" in done.err
+    assert "Connection refused" in done.err
 
 
 @pytest.mark.parametrize(("option", "title"), [([], "otelkit SLA file"), (["--event"], "order")])
