@@ -6,6 +6,11 @@ Exit codes: 0 fine; 1 wrong usage, wrong input, failure, a failed proof; 2 an an
 
 from __future__ import annotations
 
-from otelkit.cli.app import app, main
+import sys
+
+try:
+    from otelkit.cli.app import app, main
+except KeyboardInterrupt:  # this takes a while, on a busy machine a second
+    sys.exit(130)
 
 __all__ = ["app", "main"]

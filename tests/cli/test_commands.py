@@ -350,6 +350,13 @@ def test_ctrl_c_ends_prove_at_once_and_its_promtools_with_it(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_is_ctrl_c_before_the_first_command_is_known_too(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")  # while it is being imported
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    done = otelkit("schema", env={**os.environ, "PYTHONPATH": path})
+    assert (done.code, done.out, done.err) == (130, "", "")
+
+
 # --- output --------------------------------------------------------------------------------
 
 
