@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -111,6 +111,28 @@ def _event_at_end(text: str) -> tuple[bytes, str] | None:
 # --- tables --------------------------------------------------------------------------------
 
 
+class _Rows:
+    """Rows of a table as records. One that names no time zone after one that did is a bad line;
+    where none does, the file is not understood.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.columns = table.columns.names()
+        self._table = table
+        self._understood = False
+
+    def record(self, line: int, done: float, row: Mapping[str, object]) -> Record:
+        """Raises :class:`ConfigError` for a row without a time zone before any with one."""
+        try:
+            event = self._table.event(row)
+        except ConfigError as error:
+            if not self._understood:
+                raise
+            return Record(line, done, problem=str(error))
+        self._understood = self._understood or event.at is not None
+        return Record(line, done, event.body)
+
+
 def _csv(path: Path, guess: Guess) -> Iterator[Record]:
     size = max(path.stat().st_size, 1)
     with (
@@ -121,7 +143,7 @@ def _csv(path: Path, guess: Guess) -> Iterator[Record]:
         names = list(rows.fieldnames or ())
         if len(names) == 1 and ";" in names[0]:
             raise ConfigError(f"{path} has semicolons between its columns; save it with commas")
-        table = guess(names)
+        table = _Rows(guess(names))
         while True:
             try:
                 row = next(rows)
@@ -135,7 +157,7 @@ def _csv(path: Path, guess: Guess) -> Iterator[Record]:
                 columns = len(rows.fieldnames or ())
                 yield Record(rows.line_num, done, problem=f"it has not {columns} columns")
                 continue
-            yield Record(rows.line_num, done, table.event(row).body)
+            yield table.record(rows.line_num, done, row)
 
 
 def _parquet(path: Path, guess: Guess) -> Iterator[Record]:
@@ -146,14 +168,14 @@ def _parquet(path: Path, guess: Guess) -> Iterator[Record]:
         raise MissingExtraError(f"reading {path}", "parquet") from error
     try:
         with ParquetFile(path) as file:
-            table = guess(list(file.schema_arrow.names))
+            table = _Rows(guess(list(file.schema_arrow.names)))
             size = max(file.metadata.num_rows, 1)
             rows: Iterator[dict[str, Any]] = (
                 row
-                for page in file.iter_batches(_PARQUET_ROWS, columns=table.columns.names())
+                for page in file.iter_batches(_PARQUET_ROWS, columns=table.columns)
                 for row in page.to_pylist()
             )
             for number, row in enumerate(rows, 1):
-                yield Record(number, number / size, table.event(row).body)
+                yield table.record(number, number / size, row)
     except pa.ArrowException as error:
         raise ConfigError(f"{path} is no Parquet file that can be read: {error}") from error

@@ -80,6 +80,17 @@ def test_rows_of_csv_are_loaded_once_and_bad_ones_are_told_by_their_line(
     assert [problem["line"] for problem in answer["problems"]] == [4, 5, 7, 6]
 
 
+def test_a_row_without_a_time_zone_among_rows_with_one_leaves_the_others_alone(
+    collector: Collector, tmp_path: Path
+) -> None:
+    file = tmp_path / "mixed.csv"
+    zoned = "".join(f"Z-{n},submitted,2026-03-29T02:30:00Z\n" for n in (1, 2))
+    file.write_text(f"order,status,time\n{zoned}Z-3,submitted,2026-03-29 02:30\n")
+    code, said, told = load(collector, file)
+    assert (code, said) == (1, f"{file}: 2 applied, 0 late, 0 duplicate; 1 bad record\n")
+    assert told.startswith(f"{file}:4: the times in column 'time' name no time zone; ")
+
+
 def test_the_log_of_a_service_gives_back_the_events_that_it_could_not_spool(
     collector: Collector, tmp_path: Path
 ) -> None:
