@@ -94,6 +94,7 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
         events = check("events", values.events_address, given.events) or NOWHERE
     else:
         events = None
+    events_token = check("events_token", values.token, given.events_token)
     every = exports.of_all(
         read,
         Export(
@@ -118,7 +119,7 @@ def from_environment(given: Settings, environ: Mapping[str, str]) -> tuple[Setti
     settings = Settings(
         service=read("OTEL_SERVICE_NAME", str, given.service),
         events=read("OTELKIT_EVENTS", values.events_address, events),
-        events_token=read("OTELKIT_EVENTS_TOKEN", str, given.events_token),
+        events_token=read("OTELKIT_EVENTS_TOKEN", values.token, events_token),
         metrics_port=read("OTELKIT_METRICS_PORT", values.port, given.metrics_port),
         metrics_host=read("OTELKIT_METRICS_HOST", str, given.metrics_host),
         endpoint=every.endpoint or None,

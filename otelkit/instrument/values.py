@@ -37,6 +37,15 @@ def _address(text: str, *schemes: str) -> str:
     return text
 
 
+def token(text: str) -> str:
+    """Without the line break of the file that it may come from."""
+    found = text.strip()
+    if not (found.isascii() and found.isprintable()):
+        # It is not repeated; nor would the client that could not send it keep it to itself.
+        raise ValueError("write a token of ASCII letters, digits and signs in one line")
+    return found
+
+
 def expression(text: str) -> str:
     try:
         re.compile(text)

@@ -205,6 +205,24 @@ def test_a_wrong_argument_leaves_out_its_part_alone(
         assert span.get_span_context().is_valid, "a wrong endpoint must not end tracing"
 
 
+def test_a_token_is_what_a_header_can_hold_and_no_log_holds_it(
+    init: Init, caplog: pytest.LogCaptureFixture
+) -> None:
+    telemetry = init(events="http://127.0.0.1:1", events_token="sec\nret")
+    telemetry.shutdown(1)
+    assert telemetry.settings.events_token is None
+    assert "events_token= has no effect: write a token of ASCII" in sentences(caplog)[0]
+    assert "ret" not in caplog.text
+    telemetry = init(events="http://127.0.0.1:1", events_token="secret\n")
+    assert telemetry.settings.events_token == "secret", "as it stands in a file"
+
+
+def test_no_list_is_an_empty_one(init: Init, caplog: pytest.LogCaptureFixture) -> None:
+    nobody: Any = None  # what a setting may be that nobody has made
+    assert init(propagate_to=nobody, instrument=nobody, metrics_port=0).metrics_port
+    assert sentences(caplog) == []
+
+
 def test_a_taken_port_is_a_sentence_and_the_rest_works(
     init: Init, caplog: pytest.LogCaptureFixture, registry: CollectorRegistry
 ) -> None:
