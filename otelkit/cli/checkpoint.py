@@ -16,7 +16,7 @@ class Checkpoint:
     """For the load of one file into one collector. Where it cannot be kept, a load begins anew."""
 
     def __init__(self, file: Path, collector: str) -> None:
-        self.path = file.with_name(f"{file.name}.loading")
+        self.path = Path(f"{file}.loading")
         self._file = file
         self._collector = collector
 
@@ -34,7 +34,7 @@ class Checkpoint:
         """Whether that could be kept."""
         size = min(self._file.stat().st_size, _HEAD_BYTES)
         told = {"load": self._load(size), "records": records, "counts": counts}
-        fresh = self.path.with_name(f"{self.path.name}.new")
+        fresh = Path(f"{self.path}.new")
         try:
             fresh.write_text(json.dumps(told))
             fresh.replace(self.path)

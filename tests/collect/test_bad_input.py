@@ -145,13 +145,7 @@ def damaged(path: Path) -> None:
                 "restore it, or give the collector another file"
             ),
         ),
-        (
-            Path.mkdir,
-            (
-                "the store orders.db refuses: unable to open database file; "
-                "see to its disk, and that no other program has it open"
-            ),
-        ),
+        (Path.mkdir, "the store orders.db is a folder; name a file in it"),
     ],
     ids=["text", "database of another program", "damaged", "folder"],
 )
@@ -163,6 +157,12 @@ def test_a_store_that_is_none_is_left_as_it_was(
     before = store.read_bytes() if store.is_file() else None
     assert refusal(tmp_path) == f"otelkit: {sentence}"
     assert before is None or store.read_bytes() == before
+
+
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_a_folder_without_a_name_is_no_store_either(tmp_path: Path, folder: str) -> None:
+    said = refusal(tmp_path, env={"OTELKIT_COLLECTOR_STORE": folder})
+    assert said == f"otelkit: the store {folder} is a folder; name a file in it"
 
 
 def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:

@@ -181,6 +181,12 @@ def test_a_file_that_was_changed_since_is_loaded_from_its_beginning(
     assert load(collector, file)[:2] == (0, f"{file}: 1 applied, 0 late, 0 duplicate\n")
 
 
+@pytest.mark.parametrize("folder", [".", "/"])
+def test_a_folder_for_a_file_is_a_sentence(collector: Collector, folder: str) -> None:
+    told = f"otelkit: cannot read {folder}: Is a directory\n"
+    assert load(collector, Path(folder)) == (1, "", told)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "options", "sentence"),
     [

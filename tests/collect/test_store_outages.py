@@ -135,6 +135,23 @@ def test_a_copy_of_a_store_at_work_is_a_store(
     with closing(open_store(copy)) as store:
         assert len(store.following(0, 1000)) == 200
     check_store(copy)
+    ran = otelkit(["backup", str(place), str(copy)])
+    assert ran.returncode == 0, "an older copy is replaced"
+    (tmp_path / "same.db").symlink_to(place)
+    (tmp_path / "killed.db-wal").touch()
+    for wrong, why in {
+        place: "is the store itself",
+        tmp_path / "same.db": "is the store itself",
+        tmp_path / "killed.db": "killed.db-wal says that a program works on ",
+        tmp_path: "is a folder",
+        Path("/"): "is a folder",
+    }.items():
+        ran = otelkit(["backup", str(place), str(wrong)])
+        assert (ran.returncode, why in ran.stderr) == (1, True)
+    httpx.post(f"{collector.url}/events", content=next(events(201, 202))).raise_for_status()
+    collector.stop()
+    with closing(open_store(place)) as store:
+        assert len(store.following(0, 1000)) == 202
     ran = otelkit(["backup", str(tmp_path / "none.db"), str(copy)])
     assert ran.returncode == 1
     assert ran.stderr.endswith("none.db; name the file that the collector works on\n")

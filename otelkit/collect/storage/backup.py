@@ -18,6 +18,7 @@ def backup(store: Path, target: Path) -> int:
     """
     if not store.exists():
         raise StoreError(f"there is no store {store}; name the file that the collector works on")
+    _check(store, target)
     partial = target.with_name(target.name + ".partial")
     try:
         _copy(store, partial)
@@ -27,6 +28,20 @@ def backup(store: Path, target: Path) -> int:
         raise StoreError(f"cannot write {target}: {error}; choose another place") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _check(store: Path, target: Path) -> None:
+    """Raises :class:`StoreError` where a copy would take the place of what somebody works on."""
+    if target.is_dir():
+        raise StoreError(f"{target} is a folder; name a file in it for the copy")
+    if target.exists() and target.samefile(store):
+        raise StoreError(f"{target} is the store itself; name another file for the copy")
+    log = target.with_name(target.name + "-wal")
+    if log.exists():  # SQLite would take what stands there for a part of the copy
+        raise StoreError(
+            f"{log} says that a program works on {target}, or was killed while it did; "
+            "name another file for the copy"
+        )
 
 
 def _copy(store: Path, target: Path) -> None:

@@ -125,6 +125,8 @@ def _are(keys: Sequence[str]) -> str:
 
 
 def _take(path: Path) -> IO[bytes]:
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a folder; name a file in it")
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
