@@ -111,7 +111,10 @@ def _check_shards(settings: Settings) -> None:
 
 def _from_file(path: Path) -> dict[str, Any]:
     try:
-        return source.load(path, _read)
+        text = source.text_of(path)
+        if all(not line.partition("#")[0].strip() for line in text.splitlines()):
+            return {}  # every setting has a default, or stands in the environment
+        return source.loads(text, str(path), _read)
     except SpecError as error:
         # Without the lines themselves, since one may hold a password.
         raise SpecError(tuple(replace(p, source="") for p in error.problems)) from None

@@ -25,6 +25,7 @@ from collecting import (
     source_up,
     value,
 )
+from otelkit.collect import settings as collector_settings
 from otelkit.collect.storage.stores import open_store
 from otelkit.errors import StoreError
 from shop.servers import RabbitMQ, free_port
@@ -172,6 +173,13 @@ def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     assert said == (
         "otelkit: cannot write beside file/orders.db: Not a directory; choose another place"
     )
+
+
+def test_settings_that_are_all_commented_out_are_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "collector.yaml"
+    for text in ("", "# tick: 5s\n\n  # lateness: 30s\n"):
+        file.write_text(text)
+        assert collector_settings.load(file, {}) == collector_settings.load(None, {})
 
 
 def test_a_store_that_another_collector_works_on(
