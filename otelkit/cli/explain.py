@@ -221,9 +221,8 @@ def _alert_table(parts: Sequence[Part], title: str | None) -> Table:
 
     from otelkit.slo import BURNS
 
-    name = Column("fires after", overflow="fold")
-    table = Table(name, "full outage", *(f"{burn}x" for burn in BURNS), "reset after")
-    table.title = title
+    headings = ("fires after", "full outage", *(f"{burn}x" for burn in BURNS), "reset after")
+    table = Table(*(Column(heading, overflow="fold") for heading in headings), title=title)
     for part in (part for part in parts if part.alerts):
         table.add_section()
         table.add_row(part.name)
@@ -246,7 +245,7 @@ def _cost_table(parts: Sequence[Part], title: str | None) -> Table:
 
     table = Table(Column("objective", overflow="fold"), title=title)
     for heading in ("failures allowed", "series written", "samples read"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for part in parts:
         allowed = "" if part.allowed is None else f"{part.allowed:,}"
         table.add_row(part.name, allowed, f"{part.cost.series:,}", f"{part.cost.samples:,}")
