@@ -209,6 +209,20 @@ def test_a_store_that_others_hold_or_damage_is_an_error_of_ours(tmp_path: Path) 
     store.close()
 
 
+def test_shards_whose_database_is_away(tmp_path: Path) -> None:
+    host, port = "127.0.0.1", free_port()
+    said = refusal(
+        tmp_path,
+        env={
+            "OTELKIT_COLLECTOR_STORE": f"postgresql://shop:hidden@{host}:{port}/shop",
+            "OTELKIT_COLLECTOR_AMQP": f"amqp://{host}:{port}",
+            "OTELKIT_COLLECTOR_SHARDS": "4",
+        },
+    )
+    assert f"otelkit: the store postgresql://{host}:{port}/shop refuses: " in said
+    assert "hidden" not in said
+
+
 # --- sources that are away -----------------------------------------------------------------
 
 

@@ -139,7 +139,8 @@ class Fleet:
         """Let go of everything at once, so that others need not wait for a lease to end."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join(HAND_OVER_SECONDS)
+            if thread.ident is not None:  # it was started
+                thread.join(HAND_OVER_SECONDS)
         try:
             self._hand_over([held.lease.shard for held in self._all()])
             self._leases.leave()
