@@ -6,11 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from types import SimpleNamespace
+from typing import Any, cast
 
+import psycopg
 import pytest
 
 from otelkit.collect import settings
 from otelkit.collect.settings import Settings
+from otelkit.collect.shards.fleet import Fleet, Held
+from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.storage.lease import Lease, Terms, fair_share
 from otelkit.collect.storage.leases import Leases
 from otelkit.collect.storage.stores import open_shard, open_store
@@ -105,6 +110,38 @@ def test_who_has_lost_the_lease_commits_nothing_whatever_he_was_doing(
             raise AssertionError("nothing of it is begun")
         assert lost.is_set()
         assert before.read_number("known") == 3
+
+
+def test_a_shard_that_cannot_be_given_back_at_once_is_worked_on_all_the_same(database: str) -> None:
+    """The database restarts just when the store of a shard that was taken is to be opened."""
+    failed: list[Lease] = []
+
+    def make(lease: Lease, _lost: Callable[[], None]) -> Held:
+        if not failed:
+            failed.append(lease)
+            with psycopg.connect(database) as db:
+                db.execute(
+                    "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
+                    " WHERE application_name = 'otelkit leases'"
+                )
+            raise StoreError("the database restarts")
+        shard: Any = SimpleNamespace(
+            start=list, stop=lambda _: None, store=SimpleNamespace(close=list),
+            stopping=threading.Event(),
+        )  # fmt: skip
+        return Held(lease, shard, app=cast("Any", None), metrics=cast("Any", None), until=0.0)
+
+    terms = Terms(2, SECONDS)
+    fleet = Fleet(
+        terms, lambda: Leases(database, terms, "a", "http://a:1"), make, Sources(),
+        threading.Event(),
+    )  # fmt: skip
+    fleet.start()
+    try:
+        assert until(lambda: all(fleet.held(shard) for shard in fleet.shards), 5)
+    finally:
+        fleet.stop()
+    assert failed
 
 
 def test_renewing_waits_for_no_work_in_hand(join: Join, database: str) -> None:
