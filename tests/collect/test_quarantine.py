@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pika
+import pika.data
 import pytest
 
 from collecting import StartCollector, depth, moved, of, publish, scrape, source_up, value
@@ -73,6 +77,52 @@ def test_hostile_messages_are_counted_and_kept_and_hold_up_none_of_the_others(
 
 
 @pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.soak)])
+class _Raw(bytes):
+    """A value of a header, as it is sent."""
+
+
+def _nested(levels: int) -> _Raw:
+    found = b""
+    for _ in range(levels):
+        found = struct.pack(">cI", b"A", len(found)) + found
+    return _Raw(found)
+
+
+def test_headers_that_cannot_be_read_hold_up_no_event(
+    vhost: str, start_collector: StartCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a sender that tells milliseconds where AMQP has seconds."""
+    original = pika.data.encode_value
+
+    def encode(pieces: list[bytes], value: Any) -> int:
+        if isinstance(value, _Raw):
+            pieces.append(value)
+            return len(value)
+        return int(original(pieces, value))
+
+    monkeypatch.setattr(pika.data, "encode_value", encode)
+    collector = start_collector({"amqp": vhost})
+    assert until(lambda: source_up(collector.url, "rabbitmq"), 10)
+    odd = (_Raw(struct.pack(">cQ", b"T", 1_800_000_000_000)), _nested(5000))
+    now = time.time()
+    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+        for number, raw in enumerate(odd):
+            headers = {"a": raw, "b": [raw], names.HEADER_SOURCE: "x"}
+            connection.channel().basic_publish(
+                "",
+                names.ORDERS_QUEUE,
+                moved(f"A-{number}", "submitted", now),
+                pika.BasicProperties(headers=headers),
+            )
+
+    def applied() -> float | None:
+        name = names.ORDER_EVENTS.name
+        return value(scrape(collector.url), name, source="rabbitmq", outcome="applied")
+
+    assert until(lambda: applied() == len(odd), 10)
+    assert source_up(collector.url, "rabbitmq")
+
+
 def test_hostile_bodies_by_the_thousand_are_all_counted_and_reach_no_label(
     vhost: str, start_collector: StartCollector, count: int
 ) -> None:

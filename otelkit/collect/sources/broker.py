@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import struct
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pika
+import pika.data
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import (
     AMQPError,
@@ -35,6 +37,30 @@ _PATIENCE: Final = 0.2
 
 log = logging.getLogger(__name__)
 logging.getLogger("pika").setLevel(logging.CRITICAL)  # it tells of a lost broker in tracebacks
+
+_decode: Final = pika.data.decode_value
+
+
+def _decode_value(encoded: bytes, offset: int) -> tuple[Any, int]:
+    """A value of a header as pika reads it; None for what it cannot read and no event needs.
+
+    A time beyond the year 9999, say, or lists in lists without an end: over such a message pika
+    loses the connection, each time that it comes again.
+    """
+    try:
+        found: tuple[Any, int] = _decode(encoded, offset)
+    except (ValueError, OverflowError, OSError, RecursionError):
+        kind, begin = encoded[offset : offset + 1], offset + 1
+        if kind == b"T":
+            return None, begin + 8
+        if kind in (b"A", b"F"):
+            (size,) = struct.unpack_from(">I", encoded, begin)
+            return None, begin + 4 + size
+        raise
+    return found
+
+
+pika.data.decode_value = _decode_value
 
 
 def connect(url: str, name: str) -> BlockingChannel:
