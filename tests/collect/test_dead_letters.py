@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker
 
 from collecting import StartCollector, depth, mute, of, scrape, source_up, value
 from otelkit import names
@@ -216,3 +218,32 @@ def test_without_a_way_to_see_them_arrivals_are_estimated_from_the_depth(
     assert (said in log) == (password == "hidden")
     assert "hidden" not in log
     assert "guest" not in log, "no address with a password in it"
+
+
+MADE_UP: list[dict[str, Any]] = [
+    {"x-death": "yesterday"},
+    {"x-death": ["yesterday"]},
+    {"x-death": [{"count": 1, "queue": 7, "reason": "x" * 300}]},
+    {"x-first-death-queue": "work\x00", "x-first-death-reason": ""},
+]
+
+
+def test_what_a_sender_makes_up_about_a_death_is_an_arrival_like_any_other(
+    broker: Broker, start_collector: StartCollector, place: Path | str
+) -> None:
+    broker.declare("classic")
+    collector = start_collector(broker.settings(store=str(place)))
+    assert until(lambda: is_shadowed(broker), 10)
+    for headers in MADE_UP:
+        broker.channel.basic_publish("dead", DLQ, b"", pika.BasicProperties(headers=headers))
+    assert until(lambda: arrivals(collector) == {("unknown", "unknown"): len(MADE_UP)}, 10)
+    assert source_up(collector.url, SOURCE)
+
+
+def is_shadowed(broker: Broker) -> bool:
+    """Whether a shadow of the queue hears of arrivals."""
+    try:
+        depth(broker.url, f"otelkit.shadow.{DLQ}")
+    except ChannelClosedByBroker:
+        return False
+    return True

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "unknown"
 """Source queue and reason of an arrival that was not seen itself."""
 _PREFETCH: Final = 1000
+_LONGEST_NAME: Final = 255
+"""Of a queue."""
 SHADOW_PREFIX: Final = "otelkit.shadow."
 SHADOW_ARGUMENTS: Final[Mapping[str, Any]] = {
     "x-queue-type": "quorum",
@@ -223,16 +225,24 @@ def arrival(queue: str, headers: Mapping[str, Any], now: float) -> DeadLetter:
     """What a message says of its death.
 
     The time in its header is that of the *first* death in this queue for this reason, so it holds
-    only for a message that died there once; else it arrived now.
+    only for a message that died there once; else it arrived now. Who publishes to a dead-letter
+    exchange himself can write anything into it.
     """
-    deaths = headers.get("x-death") or [{}]
-    death = deaths[0]
+    deaths = headers.get("x-death")
+    last = deaths[0] if isinstance(deaths, list) and deaths else None
+    death: Mapping[str, Any] = last if isinstance(last, dict) else {}
     at = death.get("time")
-    once = death.get("count") == 1 and isinstance(at, datetime)
-    arrived = min(at.timestamp(), now) if once else now
-    source = str(death.get("queue") or headers.get("x-first-death-queue") or UNKNOWN)
-    reason = str(death.get("reason") or headers.get("x-first-death-reason") or UNKNOWN)
+    once = death.get("count") == 1
+    arrived = min(at.timestamp(), now) if once and isinstance(at, datetime) else now
+    source = _name(death.get("queue"), headers.get("x-first-death-queue"))
+    reason = _name(death.get("reason"), headers.get("x-first-death-reason"))
     return DeadLetter(queue, source, reason, arrived)
+
+
+def _name(*told: object) -> str:
+    """The first that can be one."""
+    fit = (text for text in told if isinstance(text, str) and 0 < len(text) <= _LONGEST_NAME)
+    return next((text for text in fit if text.isprintable()), UNKNOWN)
 
 
 def vhost(url: str) -> str:
