@@ -144,6 +144,13 @@ def test_without_the_token_only_metrics_and_health_are_served(collector: Collect
             assert api.get("/readyz").status_code == 503
 
 
+def test_metrics_are_served_in_whatever_format_a_scraper_makes_up(api: httpx.Client) -> None:
+    for accept in ("application/openmetrics-text; version=abc", "text/plain;version=x;escaping"):
+        answer = api.get("/metrics", headers={"Accept": accept})
+        assert answer.status_code == 200
+        assert "otelkit_orders_open" in answer.text
+
+
 def test_readyz_names_the_source_that_is_not_read_and_why(api: httpx.Client) -> None:
     why = "no broker is set; set amqp in the configuration"
     assert api.get("/readyz").json() == {

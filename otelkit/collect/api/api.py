@@ -232,7 +232,10 @@ class _Guard:
 
 def exposed(registry: CollectorRegistry, request: Request) -> Response:
     """The metrics of a registry, in the format that the scraper asks for."""
-    encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    try:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+    except (TypeError, ValueError):  # of a version that is none
+        encode, content_type = choose_encoder("")
     return Response(encode(registry), headers={"Content-Type": content_type})
 
 
