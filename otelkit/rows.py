@@ -72,6 +72,7 @@ class Table:
         collector to refuse.
         """
         columns = self.columns
+        row = {name: _plain(row[name]) for name in columns.names()}
         order, status = _text(row[columns.order]), _text(row[columns.status])
         at = self._instant(row[columns.time])
         time = str(row[columns.time]) if at is None else at.isoformat()
@@ -120,6 +121,16 @@ class Table:
             return value.astimezone(UTC)
         except OverflowError:
             return None
+
+
+def _plain(value: object) -> object:
+    """Text also where the column says that it holds bytes, as VARBINARY and files of others do."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _text(value: object) -> str:

@@ -80,6 +80,8 @@ def load(
     that was interrupted goes on where it stopped. Exit 1 if a line is bad.
     """
     named, zone = _columns(columns), _zone(timezone)
+    if file.is_dir():
+        raise ConfigError(f"{file} is a folder; name a file in it")
 
     def guess(found: list[str]) -> Table:
         table = Table(source, process, records.guess_columns(found, named), zone)
@@ -190,7 +192,8 @@ def _columns(text: str) -> dict[str, str]:
     for pair in filter(None, text.split(",")):
         key, equals, column = (part.strip() for part in pair.partition("="))
         known = ("order", "status", "time", *records.OPTIONAL)
-        if not equals or not column or (key not in known and not key[len(records.ALIAS) :]):
+        is_alias = key.startswith(records.ALIAS) and key != records.ALIAS
+        if not equals or not column or (key not in known and not is_alias):
             raise typer.BadParameter(
                 f"{pair!r} names no column; write such as order=number, for one of "
                 f"{', '.join(known)}, {records.ALIAS}SYSTEM"

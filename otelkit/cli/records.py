@@ -140,7 +140,10 @@ def _csv(path: Path, guess: Guess) -> Iterator[Record]:
         TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="") as file,
     ):
         rows = csv.DictReader(iter(file.readline, ""))
-        names = list(rows.fieldnames or ())
+        try:
+            names = list(rows.fieldnames or ())
+        except csv.Error as error:
+            raise ConfigError(f"{path} has no columns that can be read: {error}") from error
         if len(names) == 1 and ";" in names[0]:
             raise ConfigError(f"{path} has semicolons between its columns; save it with commas")
         table = _Rows(guess(names))
@@ -173,9 +176,24 @@ def _parquet(path: Path, guess: Guess) -> Iterator[Record]:
             rows: Iterator[dict[str, Any]] = (
                 row
                 for page in file.iter_batches(_PARQUET_ROWS, columns=table.columns)
-                for row in page.to_pylist()
+                for row in _in_microseconds(pa.Table.from_batches([page])).to_pylist()
             )
             for number, row in enumerate(rows, 1):
                 yield table.record(number, number / size, row)
     except pa.ArrowException as error:
         raise ConfigError(f"{path} is no Parquet file that can be read: {error}") from error
+    except OverflowError as error:
+        raise ConfigError(f"{path} holds times beyond the year 9999; leave them out") from error
+
+
+def _in_microseconds(table: Any) -> Any:
+    """With its times as exact as Python has them: nanoseconds it refuses."""
+    import pyarrow as pa
+
+    exact = pa.schema(
+        field.with_type(pa.timestamp("us", field.type.tz))
+        if pa.types.is_timestamp(field.type)
+        else field
+        for field in table.schema
+    )
+    return table.cast(exact, safe=False)

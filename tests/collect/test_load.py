@@ -129,6 +129,18 @@ def test_rows_of_parquet_are_loaded_with_their_types(collector: Collector, tmp_p
     assert order(collector, "P-1")["status"] == "priced"
 
 
+def test_parquet_of_other_writers_is_read_with_bytes_as_text_and_times_to_the_nanosecond(
+    collector: Collector, tmp_path: Path
+) -> None:
+    file = tmp_path / "jobs.parquet"
+    times = pa.array([int(NOW) * 10**9 + 1], pa.timestamp("ns", "UTC"))
+    rows = {"order": [b"P-2"], "status": [b"submitted"], "time": times, "version": [b"7"]}
+    parquet.write_table(pa.table(rows), file)
+    code, said, errors = load(collector, file)
+    assert (code, said, errors) == (0, f"{file}: 1 applied, 0 late, 0 duplicate\n", "")
+    assert order(collector, "P-2")["timeline"][0]["version"] == 7
+
+
 def test_a_load_that_is_interrupted_goes_on_where_it_stopped(
     collector: Collector, tmp_path: Path
 ) -> None:
@@ -215,6 +227,9 @@ def test_a_folder_for_a_file_is_a_sentence(collector: Collector, folder: str) ->
         ),
         ("a.parquet", "PAR", (), "{file} is no Parquet file that can be read: "),
         ("a.csv", "", ("--columns", "x=y"), "'x=y' names no column; write such as order=number"),
+        ("a.csv", "", ("--columns", "customer=y"), "'customer=y' names no column; write such as"),
+        ("a.csv", "x" * 200_000, (), "{file} has no columns that can be read: field larger than"),
+        ("", None, (), "{file} is a folder; name a file in it"),
         ("a.csv", "", ("--timezone", "Mars"), "'Mars' is no time zone; write such as UTC or"),
         (
             "a.jsonl",
@@ -231,6 +246,9 @@ def test_a_folder_for_a_file_is_a_sentence(collector: Collector, folder: str) ->
         "zone",
         "parquet",
         "columns",
+        "long column",
+        "long header",
+        "folder",
         "timezone",
         "away",
     ],
