@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import quote
 
-from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected
+from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected, path_of
 from otelkit.cli.moment import local
 from otelkit.cli.output import Json, console, print_json
 
@@ -23,7 +22,7 @@ def order(
 
     Exit 3 if it is unknown.
     """
-    found = expected(order_id, ask(collector, token, f"/orders/{quote(order_id, safe='')}"))
+    found = expected(order_id, ask(collector, token, path_of(order_id)))
     if as_json:
         print_json(found)
         return
