@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import pika
+
 from otelkit.collect import ranges
 from otelkit.collect.sources import tables
 from otelkit.errors import ConfigError, SpecError
@@ -131,7 +133,8 @@ def _address(text: str) -> tuple[str, int]:
     """``127.0.0.1:9465`` or ``[::1]:9465``."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    is_host = host.isprintable() and bool(host)
+    if not colon or not is_host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{text!r} is no host and port; write such as 127.0.0.1:{DEFAULT_PORT}")
     return host, int(port)
 
@@ -151,7 +154,18 @@ def _url(*schemes: str) -> Callable[[str], str]:
     return convert
 
 
+def _amqp(text: str) -> str:
+    url = _url("amqp", "amqps")(text)
+    try:
+        pika.URLParameters(url)
+    except Exception as error:  # whatever its parts raise
+        raise ValueError(f"this address has parameters that cannot be used: {error}") from error
+    return url
+
+
 def _store(text: str) -> Path | str:
+    if "\0" in text:
+        raise ValueError("this is no file's name; write one such as otelkit-collector.db")
     if "://" not in text:
         return Path(text)
     return _url("postgresql", "postgres")(text)
@@ -166,7 +180,7 @@ def _token(text: str) -> str:
 
 _CONVERTERS: Final[Mapping[str, Callable[[str], object]]] = {
     "store": _store,
-    "amqp": _url("amqp", "amqps"),
+    "amqp": _amqp,
     "management": _url("http", "https"),
     "listen": _address,
     "token": _token,

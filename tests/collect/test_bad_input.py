@@ -93,6 +93,44 @@ def test_a_wrong_setting_in_the_environment(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        (
+            "amqp: amqp://shop:hidden@broker/?heartbeat=often",
+            "this address has parameters that cannot be used: Invalid heartbeat value 'often'",
+        ),
+        (
+            "store: postgresql://shop:hidden@host/x?host_name=y",
+            "the address of the store cannot be used: invalid URI query parameter; write such as",
+        ),
+        ('store: "orders\\0.db"', "this is no file's name; write one such as"),
+        ('listen: "local\\0host:80"', "'local\\x00host:80' is no host and port; write such as"),
+    ],
+    ids=["broker", "database", "file", "host"],
+)
+def test_an_address_that_a_driver_cannot_take(tmp_path: Path, setting: str, sentence: str) -> None:
+    file = tmp_path / "collector.yaml"
+    file.write_text(f"{setting}\ntoken: x\n")
+    ran = otelkit(["collect", "--sla", str(SLA_FILE), "--config", str(file)])
+    assert ran.returncode == 1
+    assert sentence in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "hidden" not in ran.stderr
+
+
+def test_an_address_to_divide_into_that_a_driver_cannot_take(tmp_path: Path) -> None:
+    open_store(tmp_path / "orders.db").close()
+    for store, database in (
+        (tmp_path / "orders.db", "postgresql://shop:hidden@host/x?host_name=y"),
+        ("mysql://shop:hidden@host/x", "postgresql://host/x"),
+    ):
+        ran = otelkit(["divide", str(store), database, "--shards", "4"])
+        assert ran.returncode == 1
+        assert ran.stderr.startswith("otelkit: the address of the store cannot be used: ")
+        assert "hidden" not in ran.stderr
+
+
 def test_it_serves_everyone_only_with_a_token(tmp_path: Path) -> None:
     said = refusal(tmp_path, env={"OTELKIT_COLLECTOR_LISTEN": "0.0.0.0:9465"})
     assert said == (

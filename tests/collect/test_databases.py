@@ -242,6 +242,12 @@ def test_a_database_that_is_configured_wrongly_is_refused_with_a_sentence(
     ("url", "given", "sentence"),
     [
         ("nothing://shop:hidden@host/x", "", "the address of the database 'erp' cannot be used"),
+        ("mysql+pymysql://shop:hidden@host:port/x", "", "cannot be used: its port is no number"),
+        (
+            "mysql+pymysql://host/x?foo=bar",
+            "",
+            "the address of the database cannot be used: Connection.__init__() got an unexpected",
+        ),
         ("sqlite:///{folder}/jobs.db", "", "the times in column 'changed' name no time zone; say"),
         (
             "sqlite:///{folder}/jobs.db",
@@ -254,7 +260,7 @@ def test_a_database_that_is_configured_wrongly_is_refused_with_a_sentence(
             "the database is away (no such table: jobs); trying again",
         ),
     ],
-    ids=["driver", "times", "column", "table"],
+    ids=["driver", "port", "parameter", "times", "column", "table"],
 )
 def test_a_database_that_does_not_fit_its_configuration_says_what_does_not(
     tmp_path: Path, url: str, given: str, sentence: str

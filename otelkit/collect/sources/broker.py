@@ -73,7 +73,7 @@ def connect(url: str, name: str) -> BlockingChannel:
     parameters.client_properties = {"connection_name": name}
     try:
         return pika.BlockingConnection(parameters).channel()
-    except (AMQPError, AMQPConnectorException, OSError) as error:
+    except (AMQPError, AMQPConnectorException, OSError, UnicodeError) as error:
         where = f"RabbitMQ at {parameters.host}:{parameters.port}"
         raise UnavailableError(f"{where} {_why_not(error)}; trying again") from error
 

@@ -12,8 +12,8 @@ from otelkit.errors import ConfigError, MissingExtraError, UnavailableError
 from otelkit.rows import RowEvent
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection, TextClause
     from sqlalchemy import Engine as Connections
-    from sqlalchemy import TextClause
 
 _TIMEOUT: Final = 10
 _DRIVER_OPTIONS: Final[dict[str, dict[str, Any]]] = {
@@ -43,7 +43,7 @@ class Query:
         table = self.database.table
         since = max(watermark - self.database.overlap.total_seconds(), EARLIEST)
         try:
-            with self._connections.connect() as connection:
+            with self._connected() as connection:
                 rows = connection.execution_options(yield_per=batch).execute(
                     self._text, {WATERMARK: bound(since, now, table.timezone)}
                 )
@@ -52,6 +52,14 @@ class Query:
                     yield [table.event(dict(row)) for row in page]
         except SQLAlchemyError as error:
             raise UnavailableError(f"the database {_why(error)}; trying again") from error
+
+    def _connected(self) -> Connection:
+        try:
+            return self._connections.connect()
+        except TypeError as error:  # of a driver that takes no such parameter
+            raise ConfigError(
+                f"the address of the database cannot be used: {_first_line(error)}; correct url"
+            ) from error
 
     def _check(self, columns: Iterable[str]) -> None:
         try:
@@ -78,6 +86,11 @@ def _prepared(database: Database) -> tuple[Connections, TextClause]:
         raise ConfigError(
             f"the address of the database {database.name!r} cannot be used: {_first_line(error)}; "
             "install its driver, or name one that is there, such as postgresql+psycopg://"
+        ) from None
+    except ValueError:  # which may cite a part of the password
+        raise ConfigError(
+            f"the address of the database {database.name!r} cannot be used: its port is no number; "
+            "quote a password that holds signs such as @, : and / as in URLs, and [] around IPv6"
         ) from None
     kind = sqlalchemy.DateTime(timezone=database.table.timezone is None)
     query = sqlalchemy.text(database.query)

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import BytesBinaryDumper
 
 from otelkit.collect.storage.database import Row
-from otelkit.errors import StoreError
+from otelkit.errors import ConfigError, StoreError
 
 OLDEST: Final = 150_000
 """The server's version as it counts: 15."""
@@ -188,8 +188,17 @@ class PostgresDatabase:
 
 
 def where(url: str) -> str:
-    """A database as messages name it, without a password."""
-    told = conninfo_to_dict(url)
+    """A database as messages name it, without a password. Raises :class:`ConfigError`."""
+    try:
+        told = conninfo_to_dict(url)
+    except (psycopg.ProgrammingError, UnicodeError) as error:
+        said = "it is no text" if isinstance(error, UnicodeError) else str(error).strip()
+        # The address itself, which may hold a password, is cited where it cannot be taken apart.
+        said = said.replace(url, "it").partition(":")[0]
+        raise ConfigError(
+            f"the address of the store cannot be used: {said}; "
+            "write such as postgresql://user:password@host/database"
+        ) from None
     host = f"{told.get('host', 'localhost')}:{told.get('port', 5432)}"
     return f"the store postgresql://{host}/{told.get('dbname', '')}"
 
