@@ -73,6 +73,33 @@ def test_posts_beyond_what_may_wait_are_told_to_come_again(
     assert value(scraped, names.COLLECTOR_REFUSED.name, status="429") == told_to_wait + 1
 
 
+def test_scrapes_and_health_wait_for_no_questions_and_nor_do_refusals(
+    tmp_path: Path, start_collector: StartCollector
+) -> None:
+    store = tmp_path / "orders.db"
+    collector = start_collector({"store": str(store)})
+    scrape(collector.url)
+
+    def ask(_: int) -> httpx.Response:
+        return api.get("/orders/A-1")
+
+    limits = httpx.Limits(max_connections=200)
+    with (
+        httpx.Client(base_url=collector.url, timeout=20, limits=limits) as api,
+        ThreadPoolExecutor(61) as clients,
+    ):
+        with busy(store):
+            first = clients.submit(api.post, "/events", content=moved("A-1", "submitted", NOW))
+            time.sleep(0.2)
+            questions = [clients.submit(ask, number) for number in range(60)]
+            time.sleep(0.5)
+            for path, status in (("/healthz", 200), ("/metrics", 200), ("/nowhere", 404)):
+                assert api.get(path, timeout=2).status_code == status
+            assert not any(question.done() for question in questions)
+        assert first.result().is_success
+        assert all(question.result().is_success for question in questions)
+
+
 def test_a_body_that_grows_too_large_frees_what_it_held(start_collector: StartCollector) -> None:
     collector = start_collector()
     large = batch([b" " * 9_000_000])

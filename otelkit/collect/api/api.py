@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -32,6 +34,9 @@ from otelkit.collect.engine.intake import QUARANTINED, Received
 from otelkit.collect.sources.conditions import Sources
 from otelkit.errors import ConfigError, OtelkitError, StoreError, UnavailableError
 
+SCRAPES: Final = 4
+"""At once; more wait for each other."""
+_limiter: Final[RunVar[CapacityLimiter]] = RunVar("otelkit scrapes")
 UNKNOWN: Final = 404
 """The status where no order is known by a name."""
 
@@ -59,17 +64,17 @@ class Api:
 
     # --- itself ----------------------------------------------------------------------------
 
-    def metrics(self, request: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
         """In the format that the scraper asks for."""
-        return exposed(self.registry, request)
+        return await exposed(self.registry, request)
 
-    def healthz(self, _request: Request) -> Response:
+    async def healthz(self, _request: Request) -> Response:
         """Whether it works at all; a restart may help where it does not."""
         if not self.alive():
             return PlainTextResponse("no deadline has been looked for since too long\n", 503)
         return PlainTextResponse("ok\n")
 
-    def readyz(self, _request: Request) -> Response:
+    async def readyz(self, _request: Request) -> Response:
         """Whether it reads all of its sources."""
         answer = answers.readiness(self.sources.all())
         return json_response(answer, 200 if answer.ready else 503)
@@ -190,11 +195,12 @@ def routes(endpoints: object) -> list[Route]:
 def application(routes: Sequence[BaseRoute], token: str | None, refused: Counter[int]) -> Starlette:
     """Routes that ask for the token, and say in a sentence what they refuse, which is counted."""
 
-    def refuse(_request: Request, error: HTTPException) -> Response:
+    # None of them in a thread: all may be taken by what is to be refused more of.
+    async def refuse(_request: Request, error: HTTPException) -> Response:
         refused[error.status_code] += 1
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
-    def refuse_for_now(_request: Request, error: OtelkitError) -> Response:
+    async def refuse_for_now(_request: Request, error: OtelkitError) -> Response:
         refused[503] += 1
         return JSONResponse({"error": str(error)}, 503, {"Retry-After": str(requests.RETRY_AFTER)})
 
@@ -230,13 +236,23 @@ class _Guard:
 # --- answers -------------------------------------------------------------------------------
 
 
-def exposed(registry: CollectorRegistry, request: Request) -> Response:
-    """The metrics of a registry, in the format that the scraper asks for."""
+async def exposed(registry: CollectorRegistry, request: Request) -> Response:
+    """The metrics of a registry, in the format that the request asks for."""
     try:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
     except (TypeError, ValueError):  # of a version that is none
         encode, content_type = choose_encoder("")
-    return Response(encode(registry), headers={"Content-Type": content_type})
+    page = await to_thread.run_sync(encode, registry, limiter=_scrapes())
+    return Response(page, headers={"Content-Type": content_type})
+
+
+def _scrapes() -> CapacityLimiter:
+    """The threads of scrapes, which questions about orders cannot take while they wait."""
+    try:
+        return _limiter.get()
+    except LookupError:
+        _limiter.set(found := CapacityLimiter(SCRAPES))
+        return found
 
 
 def found(name: str, orders: list[orderanswers.Order]) -> Response:
@@ -253,5 +269,5 @@ def json_response(answer: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(answer), status, media_type=openapi.JSON)
 
 
-def _gone(_request: Request, _error: ClientDisconnect) -> Response:
+async def _gone(_request: Request, _error: ClientDisconnect) -> Response:
     return Response(status_code=400)  # for nobody: whoever asked has hung up

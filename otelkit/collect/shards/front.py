@@ -60,17 +60,17 @@ class Front:
 
     # --- itself ----------------------------------------------------------------------------
 
-    def metrics(self, request: Request) -> Response:
+    async def metrics(self, request: Request) -> Response:
         """In the format that the scraper asks for."""
-        return exposed(self.registry, request)
+        return await exposed(self.registry, request)
 
-    def healthz(self, _request: Request) -> Response:
+    async def healthz(self, _request: Request) -> Response:
         """Whether it works at all; a restart may help where it does not."""
         if not self.fleet.alive:
             return PlainTextResponse("no lease is renewed, or no deadline is looked for\n", 503)
         return PlainTextResponse("ok\n")
 
-    def readyz(self, _request: Request) -> Response:
+    async def readyz(self, _request: Request) -> Response:
         """Whether it reads all of its sources."""
         answer = answers.readiness(self.fleet.conditions())
         return json_response(answer, 200 if answer.ready else 503)
@@ -83,7 +83,8 @@ class Front:
         """The API of a shard that we hold; others ask for it."""
         below = scope["path"].removeprefix(scope["root_path"])
         name, _, path = below.removeprefix("/").partition("/")
-        held = self.fleet.held(int(name)) if name.isdecimal() else None
+        shard = next((n for n in self.fleet.shards if shard_name(n) == name), None)
+        held = None if shard is None else self.fleet.held(shard)
         if held is None or path == "events":  # which might belong to another
             told = answers.Refusal(f"shard {name} is not held here, or takes no events itself")
             await json_response(told, _MISDIRECTED)(scope, receive, send)
