@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
 
 from otelkit.collect.api import orderanswers, requests
+from otelkit.collect.shards.front import Front
 from otelkit.collect.shards.merging import cursor, merged
 
 SHARDS = range(3)
@@ -52,3 +61,24 @@ def test_pages_of_all_shards_are_the_whole_list_in_order(
 def place(after: str) -> tuple[float, int, int]:
     instant, shard, number = after.split(",")
     return float(instant), int(shard), int(number)
+
+
+@pytest.mark.parametrize(
+    "after", [f"1.0,{'9' * 5000},1", "1.0,3,1", "1.0,-1,1", "1.0,\u0662,1", "1.0,01,1", "nan,1,1", "1"]
+)
+def test_a_place_that_no_page_named_is_refused(after: str) -> None:
+    with pytest.raises(HTTPException) as refused:
+        cursor(after, SHARDS)
+    assert refused.value.status_code == 400
+
+
+def test_a_shard_that_cannot_be_is_held_by_nobody() -> None:
+    fleet: Any = SimpleNamespace(shards=SHARDS, held=lambda _: None)
+    app = Front(fleet, cast("Any", None), CollectorRegistry(), None, lambda: False).app()
+
+    async def ask(shard: str) -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+            return (await client.get(f"http://front/shards/{shard}/orders")).status_code
+
+    for shard in ("00", "03", "9" * 5000, "\u0660\u0660", ""):
+        assert asyncio.run(ask(shard)) == 421
