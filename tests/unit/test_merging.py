@@ -64,7 +64,8 @@ def place(after: str) -> tuple[float, int, int]:
 
 
 @pytest.mark.parametrize(
-    "after", [f"1.0,{'9' * 5000},1", "1.0,3,1", "1.0,-1,1", "1.0,\u0662,1", "1.0,01,1", "nan,1,1", "1"]
+    "after",
+    [f"1.0,{'9' * 5000},1", "1.0,3,1", "1.0,-1,1", "1.0,\u0662,1", "1.0,01,1", "nan,1,1", "1"],
 )
 def test_a_place_that_no_page_named_is_refused(after: str) -> None:
     with pytest.raises(HTTPException) as refused:
