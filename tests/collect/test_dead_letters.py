@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from collecting import StartCollector, depth, mute, of, scrape, source_up, value
 from otelkit import names
+from otelkit.collect.sources.deadletters import Bindings
+from otelkit.errors import UnavailableError
 from shop.servers import RabbitMQ, free_port
 from shop.services import Collector
 from shop.waiting import until
@@ -247,3 +251,46 @@ def is_shadowed(broker: Broker) -> bool:
     except ChannelClosedByBroker:
         return False
     return True
+
+
+def test_arrivals_are_seen_again_in_a_queue_that_was_deleted_with_its_exchange_and_is_back(
+    broker: Broker, start_collector: StartCollector
+) -> None:
+    broker.declare("classic")
+    collector = start_collector(broker.settings())
+    assert until(lambda: is_shadowed(broker), 10)
+    broker.reject("one")
+    assert until(lambda: arrivals(collector) == {("work", "rejected"): 1.0}, 10)
+
+    broker.channel.queue_delete("work")
+    broker.channel.queue_delete(DLQ)
+    broker.channel.exchange_delete("dead")
+    assert until(lambda: letters(collector) is None, 10)
+    broker.declare("classic")
+    assert until(lambda: letters(collector) == 0, 10)
+    broker.reject("two")
+    assert until(lambda: arrivals(collector) == {("work", "rejected"): 2.0}, 10)
+
+    broker.channel.queue_delete(f"otelkit.shadow.{DLQ}")
+    assert until(lambda: is_shadowed(broker), 10)
+    broker.reject("three")
+    assert until(lambda: arrivals(collector) == {("work", "rejected"): 3.0}, 10)
+
+
+class _Other(BaseHTTPRequestHandler):
+    """Answers 200, and is no management API."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "fine"}')
+
+
+def test_what_answers_and_is_no_management_api_is_a_sentence() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Other) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        for url in (f"http://127.0.0.1:{server.server_port}", "http://a\x7f:1"):
+            with pytest.raises(UnavailableError, match="does not tell the bindings of 'q'"):
+                Bindings(url, "/").of("q")
+        thread.join()

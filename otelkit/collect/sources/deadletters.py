@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 UNKNOWN: Final = "unknown"
 """Source queue and reason of an arrival that was not seen itself."""
 _PREFETCH: Final = 1000
+_BINDING_SECONDS: Final = 30.0
+"""Exchanges and bindings may have come since, or gone and come again."""
 _LONGEST_NAME: Final = 255
 """Of a queue."""
 SHADOW_PREFIX: Final = "otelkit.shadow."
@@ -77,7 +79,10 @@ class DeadLetterWatch:
         self._stopping = stopping
         self._every = every
         self._readings: dict[str, Reading] = {}
-        self._shadowed: set[str] = set()
+        self._shadowed: dict[str, float] = {}
+        """Queues whose arrivals are seen, with when it was looked what feeds them."""
+        self._heard: dict[str, str] = {}
+        """Queues whose shadows are read, by the consumer's tag."""
         self._arrived: list[DeadLetter] = []
         self._last_tag = 0
         self._complaint = ""
@@ -93,7 +98,9 @@ class DeadLetterWatch:
     def _watch(self) -> None:
         channel = broker.connect(self._url, "otelkit collector: dead letters")
         channel.basic_qos(prefetch_count=_PREFETCH)
+        channel.add_on_cancel_callback(self._cancelled)
         self._shadowed.clear()
+        self._heard.clear()
         self._arrived.clear()  # what was not acknowledged comes again
         try:
             while not self._stopping.is_set():
@@ -122,8 +129,10 @@ class DeadLetterWatch:
         if depth is None:
             why = f"there is no queue {queue!r}; declare it, or correct its name in the SLA file"
             self._down(queue, why)
+            self._shadowed.pop(queue, None)
             return
-        if queue not in self._shadowed:
+        looked = self._shadowed.get(queue)
+        if looked is None or time.monotonic() - looked > _BINDING_SECONDS:
             self._shadow(channel, queue)
         self._estimate(queue, depth)
         oldest = None if depth == 0 else self._engine.nth_latest_arrival(queue, depth)
@@ -155,8 +164,14 @@ class DeadLetterWatch:
             channel.queue_bind(
                 shadow, binding["source"], binding["routing_key"], binding["arguments"]
             )
-        channel.basic_consume(shadow, self._on_arrival(queue))
-        self._shadowed.add(queue)
+        if queue not in self._heard.values():
+            self._heard[channel.basic_consume(shadow, self._on_arrival(queue))] = queue
+        self._shadowed[queue] = time.monotonic()
+
+    def _cancelled(self, told: pika.frame.Method[pika.spec.Basic.Cancel]) -> None:
+        """Somebody has deleted a shadow; it is made anew at the next look."""
+        queue = self._heard.pop(told.method.consumer_tag, "")
+        self._shadowed.pop(queue, None)
 
     def _bindings_of(self, queue: str) -> Sequence[Mapping[str, Any]]:
         if self._bindings is None:
@@ -210,7 +225,7 @@ class Bindings:
             if not answer.is_success:
                 raise ValueError(f"it answers {answer.status_code} {answer.reason_phrase}")
             return [binding for binding in answer.json() if binding["source"]]
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
             raise UnavailableError(
                 f"RabbitMQ's management API does not tell the bindings of {queue!r}: {error}"
             ) from error
