@@ -10,10 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from collecting import StartCollector, check_store, moved, of, scrape, source_up
+from collecting import StartCollector, check_store, moved, of, publish, scrape, source_up
 from otelkit import names
+from otelkit.collect.sources.exchange import queue_of, shard_of
 from otelkit.errors import UnavailableError
 from otelkit.instrument.destinations import AmqpDestination
+from shop.databases import PostgreSQL
 from shop.servers import RabbitMQ
 from shop.services import Collector
 from shop.waiting import until
@@ -95,3 +97,25 @@ def taken(collector: Collector) -> Counter[str]:
 def breaches(collector: Collector) -> Counter[str]:
     counted = of(scrape(collector.url), names.ORDER_CLOCKS.name, "outcome")
     return +Counter({outcome: n for (outcome,), n in counted.items()})
+
+
+def test_a_shard_that_changes_hands_is_read_also_where_its_broker_takes_nothing(
+    own_rabbitmq: RabbitMQ, postgresql: PostgreSQL, start_collector: StartCollector
+) -> None:
+    """A disk that is full of events has room again only once they are read."""
+    url, alarm = own_rabbitmq.amqp_url, "{resource_limit, disk, node()}"
+    settings = {"amqp": url, "store": postgresql.database(), "shards": "2", "lease": "2s"}
+    first = start_collector(settings)
+    assert until(lambda: source_up(first.url, "rabbitmq"), 20)
+    first.stop()
+    publish(url, [moved("A-1", "submitted", time.time())], queue_of(shard_of("A-1", 2)))
+    own_rabbitmq.eval(f"rabbit_alarm:set_alarm({{{alarm}, []}}).")
+    second = start_collector(settings)
+    assert until(lambda: httpx.get(f"{second.url}/orders/A-1").is_success, 20)
+    assert not shards_that_tick(second), "nobody knows what else is in their queues"
+    own_rabbitmq.eval(f"rabbit_alarm:clear_alarm({alarm}).")
+    assert until(lambda: shards_that_tick(second) == {("00",), ("01",)}, 30)
+
+
+def shards_that_tick(collector: Collector) -> set[tuple[str, ...]]:
+    return set(of(scrape(collector.url), names.COLLECTOR_TICK.name, "shard"))

@@ -54,10 +54,13 @@ class WholeInlet(msgspec.Struct, frozen=True, tag=True):
         already; what tells of no order does wherever it is."""
         return True
 
-    def mark(self, _channel: BlockingChannel) -> str:
+    def mark(self, channel: BlockingChannel, marker: str) -> None:
         """Put a marker into the queue: who gets it has had all that came before, also what another
-        reader had in hand. Empty where there is no other reader."""
-        return ""
+        reader had in hand. Only where :attr:`changes_hands`."""
+
+    @property
+    def changes_hands(self) -> bool:
+        return False
 
 
 class ShardInlet(msgspec.Struct, frozen=True, tag=True):
@@ -78,22 +81,17 @@ class ShardInlet(msgspec.Struct, frozen=True, tag=True):
         order_id = order_id_of(body) if event is None else event.order_id
         return order_id is None or shard_of(order_id, self.shards) == self.shard
 
-    def mark(self, channel: BlockingChannel) -> str:
-        marker, properties = _marker()
-        publishing = channel.connection.channel()
-        publishing.confirm_delivery()
-        publishing.basic_publish("", self.queue, b"", properties, mandatory=True)
-        publishing.close()
-        return marker
+    def mark(self, channel: BlockingChannel, marker: str) -> None:
+        channel.confirm_delivery()
+        properties = pika.BasicProperties(type=_MARKER, message_id=marker)
+        channel.basic_publish("", self.queue, b"", properties, mandatory=True)
+
+    @property
+    def changes_hands(self) -> bool:
+        return True
 
 
 Inlet = WholeInlet | ShardInlet
-
-
-def _marker() -> tuple[str, pika.BasicProperties]:
-    """A new one, by its ``message_id``."""
-    marker = uuid4().hex
-    return marker, pika.BasicProperties(type=_MARKER, message_id=marker)
 
 
 def is_marker(type_: str) -> bool:
@@ -201,7 +199,8 @@ class Outlet:
 
     def mark(self, queue: str) -> str:
         """Put a marker into a queue; its ``message_id``, by which whoever reads there knows it."""
-        marker, properties = _marker()
+        marker = uuid4().hex
+        properties = pika.BasicProperties(type=_MARKER, message_id=marker)
         self._put(properties, [(queue, b"")])
         return marker
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 import msgspec
 import pika
@@ -153,7 +154,9 @@ class Reading:
             channel.basic_qos(prefetch_count=2 * self._begin.batch)
             self._channel = channel
             self._send(Up())
-            self._marker = inlet.mark(channel)
+            if inlet.changes_hands:
+                self._marker = uuid4().hex
+                threading.Thread(target=self._mark, args=(self._marker,), daemon=True).start()
             looked = 0.0
             for tag, deliveries in self._batches(channel):
                 if deliveries:
@@ -165,6 +168,18 @@ class Reading:
                     return
         finally:
             self._leave(channel)
+
+    def _mark(self, marker: str) -> None:
+        """The body of a thread: a broker that is short of memory or disk takes nothing from whoever
+        publishes, no acknowledgement either, and what is read makes room."""
+        while not self._over.is_set():
+            with suppress(AMQPError, OSError, OtelkitError):
+                channel = broker.connect(self._begin.url, "otelkit collector: markers")
+                with broker.bounded(channel):
+                    self._begin.inlet.mark(channel, marker)
+                channel.connection.close()
+                return
+            time.sleep(_LISTEN_SECONDS)
 
     def _batches(self, channel: BlockingChannel) -> Iterator[tuple[int, list[Delivery]]]:
         """Deliveries as they come, and the tag of the last; none where none came for a while."""
