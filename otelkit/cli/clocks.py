@@ -103,7 +103,9 @@ def _done(
 ) -> dict[str, Any]:
     """What became of it, once the collector has looked at all orders."""
     sent = send_text(collector, token, f"/clocks/{doing}", spec.text_of(sla))
-    work: dict[str, Any] = sent[_UNDER_WAY]
+    work: dict[str, Any] | None = sent[_UNDER_WAY]
+    if work is None:  # a shard has changed hands just now, and its new holder knows of nothing
+        raise _given_up(collector)
     try:
         with progress(f"{doing} {sla.name}", max(work["last"], 1), quiet=quiet) as advance:
             while not work["finished"]:
@@ -131,9 +133,13 @@ def _look(doing: str, collector: str, token: str | None) -> dict[str, Any]:
         if found is not None and found["doing"] == doing:
             return dict(found)
         if doing == "plan" or found is not None or time.monotonic() > give_up:
-            raise UnavailableError(
-                f"the collector at {collector} no longer does this; run it again to see why"
-            )
+            raise _given_up(collector)
+
+
+def _given_up(collector: str) -> UnavailableError:
+    return UnavailableError(
+        f"the collector at {collector} no longer does this; run it again to see why"
+    )
 
 
 # --- what is said --------------------------------------------------------------------------
