@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,7 @@ import pytest
 
 from collecting import StartCollector, batch, depth, moved, of, publish, scrape, source_up, value
 from otelkit import names
+from otelkit.collect.api.requests import MAX_STREAMS
 from otelkit.errors import UnavailableError
 from otelkit.instrument.destinations import HttpDestination
 from otelkit.instrument.publisher import Publisher
@@ -178,3 +181,22 @@ def test_of_two_collectors_on_a_queue_one_reads_until_it_ends_and_then_the_other
     first.stop()
     publish(vhost, (moved(f"B-{n}", "submitted", NOW) for n in range(20)))
     assert until(lambda: outcomes(second.url, "rabbitmq") == {"applied": 20}, 10)
+
+
+def test_streams_that_come_at_once_are_no_more_than_may_be(start_collector: StartCollector) -> None:
+    collector = start_collector()
+    ask = b"GET /orders HTTP/1.1\r\nHost: here\r\nAccept: text/event-stream\r\n\r\n"
+
+    def begun(count: int) -> Counter[bytes]:
+        with ExitStack() as stack:
+            address = ("127.0.0.1", collector.port)
+            clients = [
+                stack.enter_context(socket.create_connection(address, timeout=10))
+                for _ in range(count)
+            ]
+            for client in clients:
+                client.sendall(ask)
+            return Counter(client.recv(12)[9:] for client in clients)
+
+    assert begun(80) == {b"200": MAX_STREAMS, b"429": 80 - MAX_STREAMS}
+    assert until(lambda: begun(1) == {b"200": 1}, 5), "who has gone makes room"
