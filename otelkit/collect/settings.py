@@ -156,8 +156,10 @@ def _url(*schemes: str) -> Callable[[str], str]:
 
 def _amqp(text: str) -> str:
     url = _url("amqp", "amqps")(text)
+    parts = urlsplit(url)
     try:
-        pika.URLParameters(url)
+        # Without its user: a file may leave the password to the environment.
+        pika.URLParameters(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())
     except Exception as error:  # whatever its parts raise
         raise ValueError(f"this address has parameters that cannot be used: {error}") from error
     return url
