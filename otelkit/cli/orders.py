@@ -126,6 +126,8 @@ def ack(
 ) -> None:
     """Take a late order as known: no alert names it, and lists say why. Exit 3 if unknown."""
     end = _end(until, datetime.now(UTC))
+    if not reason.strip():
+        raise typer.BadParameter("write why it is late", param_hint="'--reason'")
     asked = {"order": order_id, "until": end.isoformat(), "reason": reason}
     found = expected(order_id, send(collector, token, "/acks", asked))
     if as_json:

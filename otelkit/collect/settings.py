@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pika
 
@@ -89,11 +89,21 @@ def checked(settings: Settings) -> Settings:
             "set a token, or listen on 127.0.0.1"
         )
     tables.check(settings.databases)
+    if settings.amqp is not None:
+        _check_amqp(urlsplit(settings.amqp))
     if settings.management is not None and settings.amqp is None:
         raise ConfigError("management is set without amqp; give the address of the broker too")
     if settings.shards is not None:
         _check_shards(settings)
     return settings
+
+
+def _check_amqp(address: SplitResult) -> None:
+    if address.username and address.password is None:
+        raise ConfigError(
+            f"amqp names the user {address.username!r} and no password; "
+            f"give the whole address in {_ENVIRONMENT}AMQP"
+        )
 
 
 def _check_shards(settings: Settings) -> None:

@@ -76,6 +76,13 @@ def test_a_broken_sla_file(tmp_path: Path) -> None:
             "management: http://broker:15672",
             "management is set without amqp; give the address of the broker too",
         ),
+        (
+            "amqp: amqp://shop@broker/",
+            (
+                "amqp names the user 'shop' and no password; give the whole address in "
+                "OTELKIT_COLLECTOR_AMQP"
+            ),
+        ),
     ],
 )
 def test_a_wrong_setting_in_the_file(tmp_path: Path, config: str, sentence: str) -> None:

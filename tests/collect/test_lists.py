@@ -261,7 +261,7 @@ def test_an_acknowledged_order_leaves_the_alert_and_lists_say_why(
 @pytest.mark.parametrize(
     ("until_then", "reason", "code", "sentence"),
     [
-        ("3d", "", 1, "no acknowledgement: Expected `str` of length >= 1 - at `$.reason`"),
+        ("3d", " ", 1, "Invalid value for '--reason': write why it is late"),
         ("400d", "late", 1, "until is more than 366 days ahead; acknowledge it again then"),
         ("3d", "a\nb", 1, "the reason holds control characters; send it without"),
         ("soon", "late", 1, "'soon' is no time; write one such as 2026-03-01T08:00Z"),
