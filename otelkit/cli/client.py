@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import quote
 
 import typer
 
@@ -45,11 +44,6 @@ Token = Annotated[
 OrderId = Annotated[
     str, typer.Argument(metavar="ID", help="Its id, or the name another system gives it.")
 ]
-
-
-def path_of(order_id: str) -> str:
-    """Where the collector tells of an order; an id that is no text is sent as it is."""
-    return f"/orders/{quote(order_id, safe='', errors='surrogateescape')}"
 
 
 def expected(order_id: str, found: dict[str, Any] | None) -> dict[str, Any]:
@@ -137,11 +131,7 @@ def _request(
     import httpx
 
     # In bytes, since a token of the wrong kind is for the collector to refuse.
-    headers = (
-        {}
-        if token is None
-        else {b"Authorization": f"Bearer {token}".encode(errors="surrogateescape")}
-    )
+    headers = {} if token is None else {b"Authorization": f"Bearer {token}".encode()}
     url = address.rstrip("/") + path
     try:
         answer = httpx.request(method, url, headers=headers, timeout=_TIMEOUT, **sent)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
-from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected, path_of
+from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected
 from otelkit.cli.output import note
 
 EXAMPLE: Final = "Example: otelkit orders erase A-1042"
@@ -20,6 +21,6 @@ def erase(
     That is its partner, its names in other systems, and rejected events that name it. Its id, its
     steps and what it counted in stay. Exit 3 if it is unknown.
     """
-    path = path_of(order_id)
+    path = f"/orders/{quote(order_id, safe='')}"
     found = expected(order_id, ask(collector, token, path, method="DELETE"))
     note(f"erased what was personal of {found['orders']} order(s)")

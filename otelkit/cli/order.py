@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import quote
 
-from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected, path_of
+from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected
 from otelkit.cli.moment import local
 from otelkit.cli.output import Json, console, print_json
 
@@ -22,7 +23,7 @@ def order(
 
     Exit 3 if it is unknown.
     """
-    found = expected(order_id, ask(collector, token, path_of(order_id)))
+    found = expected(order_id, ask(collector, token, f"/orders/{quote(order_id, safe='')}"))
     if as_json:
         print_json(found)
         return

@@ -178,15 +178,6 @@ def test_a_collector_that_is_away_or_refuses_is_a_sentence(
     assert (code, said, errors) == (1, "", f"otelkit: {sentence.format(**known)}\n")
 
 
-def test_arguments_that_are_no_text_name_nothing_and_are_no_token(collector: Collector) -> None:
-    for command in (("order",), ("orders", "erase")):
-        code, said, errors = run(collector, *command, "\udcff")
-        assert (code, said) == (3, "")
-        assert errors.startswith("no event has told of an order ")
-    code, _, errors = run(collector, "orders", "overdue", "--token", "\udcff")
-    assert (code, errors.partition(" refuses: ")[2][:26]) == (1, "send the collector's token")
-
-
 def test_an_erased_order_has_no_partner_and_no_other_name(collector: Collector) -> None:
     told = moved("A-9", "submitted", NOW, partner="acme", aliases={"mes": "W-9"})
     headers = {"Authorization": f"Bearer {TOKEN}"}
