@@ -195,7 +195,7 @@ def test_a_file_that_was_changed_since_is_loaded_from_its_beginning(
 
 @pytest.mark.parametrize("folder", [".", "/"])
 def test_a_folder_for_a_file_is_a_sentence(collector: Collector, folder: str) -> None:
-    told = f"otelkit: cannot read {folder}: Is a directory\n"
+    told = f"otelkit: {folder} is a folder; name a file in it\n"
     assert load(collector, Path(folder)) == (1, "", told)
 
 

@@ -76,7 +76,6 @@ def test_hostile_messages_are_counted_and_kept_and_hold_up_none_of_the_others(
     assert source_up(collector.url, "rabbitmq")
 
 
-@pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.soak)])
 class _Raw(bytes):
     """A value of a header, as it is sent."""
 
@@ -123,6 +122,7 @@ def test_headers_that_cannot_be_read_hold_up_no_event(
     assert source_up(collector.url, "rabbitmq")
 
 
+@pytest.mark.parametrize("count", [3_000, pytest.param(100_000, marks=pytest.mark.soak)])
 def test_hostile_bodies_by_the_thousand_are_all_counted_and_reach_no_label(
     vhost: str, start_collector: StartCollector, count: int
 ) -> None:
