@@ -43,7 +43,8 @@ def test_every_setting_of_the_collector_has_its_line_and_its_default() -> None:
 
 
 def test_the_collectors_file_to_start_from_holds_settings() -> None:
-    found = settings.load(ROOT / "collectors" / "collector.yaml", {})
+    secret = {"OTELKIT_COLLECTOR_AMQP": "amqp://otelkit:secret@rabbitmq/%2F"}
+    found = settings.load(ROOT / "collectors" / "collector.yaml", secret)
     assert found.store == Path("/var/lib/otelkit/orders.db")
 
 
