@@ -83,8 +83,7 @@ class ShardInlet(msgspec.Struct, frozen=True, tag=True):
 
     def mark(self, channel: BlockingChannel, marker: str) -> None:
         channel.confirm_delivery()
-        properties = pika.BasicProperties(type=_MARKER, message_id=marker)
-        channel.basic_publish("", self.queue, b"", properties, mandatory=True)
+        channel.basic_publish("", self.queue, b"", _marked(marker), mandatory=True)
 
     @property
     def changes_hands(self) -> bool:
@@ -92,6 +91,11 @@ class ShardInlet(msgspec.Struct, frozen=True, tag=True):
 
 
 Inlet = WholeInlet | ShardInlet
+
+
+def _marked(marker: str) -> pika.BasicProperties:
+    """Of a message that is a marker, by its ``message_id``."""
+    return pika.BasicProperties(type=_MARKER, message_id=marker)
 
 
 def is_marker(type_: str) -> bool:
@@ -200,8 +204,7 @@ class Outlet:
     def mark(self, queue: str) -> str:
         """Put a marker into a queue; its ``message_id``, by which whoever reads there knows it."""
         marker = uuid4().hex
-        properties = pika.BasicProperties(type=_MARKER, message_id=marker)
-        self._put(properties, [(queue, b"")])
+        self._put(_marked(marker), [(queue, b"")])
         return marker
 
     def _put(self, properties: pika.BasicProperties, messages: Sequence[tuple[str, bytes]]) -> None:
