@@ -120,13 +120,14 @@ def test_a_collector_that_sleeps_leaves_the_queue_to_another(
 
 
 class Slow:
-    """An engine that takes its time, and remembers what it had."""
+    """An engine that takes its time, up to so many seconds for a batch, and remembers what it had."""
 
-    def __init__(self) -> None:
-        self.had: set[bytes] = set()
+    def __init__(self, seconds: float) -> None:
+        self.had: list[bytes] = []
         self.may = threading.Event()
         """Go on."""
         self.may.set()
+        self._seconds = seconds
         self._luck = random.Random(1)
 
     def apply(
@@ -134,8 +135,8 @@ class Slow:
         batch: Sequence[Received],
         numbers: Mapping[str, float] | None = None,  # noqa: ARG002 - there are none
     ) -> list[Taken]:
-        time.sleep(self._luck.uniform(0, 0.5))
-        self.had.update(one.body for one in batch)
+        time.sleep(self._luck.uniform(0, self._seconds))
+        self.had += [one.body for one in batch]
         self.may.wait(20)
         return []
 
@@ -156,10 +157,12 @@ class Read:
 
 
 @contextmanager
-def reading(vhost: str) -> Iterator[Read]:
-    """In batches of ten."""
-    engine, stopping = Slow(), threading.Event()
-    source = OrderSource(vhost, WholeInlet(), cast("Engine", engine), Sources(), stopping, batch=10)
+def reading(vhost: str, seconds: float = 0.5, batch: int = 10) -> Iterator[Read]:
+    """By an engine that takes up to so many seconds for a batch."""
+    engine, stopping = Slow(seconds), threading.Event()
+    source = OrderSource(
+        vhost, WholeInlet(), cast("Engine", engine), Sources(), stopping, batch=batch
+    )
     found = Read(source, engine, stopping, threading.Thread(target=source.run))
     found.thread.start()
     try:
@@ -183,7 +186,7 @@ def test_deadlines_are_never_judged_beyond_an_event_that_is_still_on_its_way(
     def check() -> float:
         horizon = read.source.horizon(time.time()) or 0.0
         passed = [body for at, body in sent if at <= horizon]
-        assert read.engine.had.issuperset(passed)
+        assert set(read.engine.had).issuperset(passed)
         return horizon
 
     with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
@@ -210,7 +213,7 @@ def test_a_sender_whose_clock_is_ahead_lets_no_deadline_be_judged_amid_a_backlog
 
         def check() -> float:
             horizon = read.source.horizon(time.time()) or 0.0
-            assert horizon < now - 3500 or read.engine.had.issuperset(bodies)
+            assert horizon < now - 3500 or set(read.engine.had).issuperset(bodies)
             return horizon
 
         assert until(lambda: check() > now, 15, interval=0.002)
@@ -233,3 +236,20 @@ def test_what_a_reader_has_ahead_when_it_is_stopped_stays_first_in_its_queue(
         given = channel.consume(names.ORDERS_QUEUE, auto_ack=True, inactivity_timeout=5)
         left = [body for _, (_, _, body) in zip(bodies[1:], given, strict=False)]
     assert left == bodies[1:]
+
+
+def test_collectors_that_take_turns_amid_a_backlog_have_its_events_in_their_order(
+    vhost: str,
+) -> None:
+    bodies = [moved(f"A-{n}", "submitted", time.time()) for n in range(10_000)]
+    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+        WholeInlet().declare(connection.channel())
+    publish(vhost, bodies)
+    luck, had = random.Random(3), list[bytes]()
+    for _ in range(5):
+        with reading(vhost, seconds=0.005, batch=100) as read:
+            assert until(lambda read=read: read.engine.had, 10, interval=0.002)
+            time.sleep(luck.uniform(0, 0.05))
+        had += read.engine.had
+    assert len(had) < len(bodies), "a backlog to the end"
+    assert had == bodies[: len(had)]

@@ -97,20 +97,19 @@ def bounded(channel: BlockingChannel) -> AbstractContextManager[None]:
 
 
 def leave(channel: BlockingChannel) -> None:
-    """Close the connection, or break it where it holds deliveries that nobody has looked at.
+    """Break the connection of a consumer, once the broker has heard what it acknowledged.
 
-    pika would put them at the end of their queue, behind another reader's marker; the broker puts
-    them where they were.
+    The broker puts all that is left where it was. A consumer that pika closes is cancelled first:
+    what comes meanwhile goes to the end of the queue, behind events of days, and another consumer
+    is given what lies behind that which is still in hand.
     """
     connection = channel.connection
     if not connection.is_open:
         return
     with suppress(AMQPError, OSError), bounded(channel):
-        if channel.get_waiting_message_count():
-            connection._impl._terminate_stream(AMQPError("left"))  # noqa: SLF001
-            connection.process_data_events(0)
-        else:
-            connection.close()
+        channel.flow(active=True)  # changes nothing, and is answered behind acknowledgements
+        connection._impl._terminate_stream(AMQPError("left"))  # noqa: SLF001
+        connection.process_data_events(0)
 
 
 def keep_trying(

@@ -111,8 +111,7 @@ class DeadLetterWatch:
                         self._down(queue, str(error))
                 self._listen(channel, self._every)
         finally:
-            if channel.connection.is_open:
-                channel.connection.close()
+            broker.leave(channel)
 
     def _all_down(self, why: str) -> None:
         for queue in self._queues:

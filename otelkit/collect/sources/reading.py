@@ -226,12 +226,9 @@ class Reading:
             self._channel.basic_ack(self._acknowledged, multiple=True)
 
     def _leave(self, channel: BlockingChannel) -> None:
-        with suppress(AMQPError, OSError), broker.bounded(channel):
+        with suppress(AMQPError, OSError):
             self._acknowledge()
-            # pika would put what it holds at the end of the queue, behind another reader's marker.
-            # The broker puts it where it was once the connection breaks.
-            if not channel.get_waiting_message_count():
-                channel.connection.close()
+        broker.leave(channel)
 
     # --- answers ---
 
