@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import httpx
 import pika
 import psutil
 import pytest
@@ -21,9 +22,11 @@ from collecting import StartCollector, check_store, depth, moved, of, publish, s
 from otelkit import names
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.engine.intake import Received, Taken
+from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
 from otelkit.collect.sources.exchange import WholeInlet
 from otelkit.collect.sources.rabbitmq import NAME, OrderSource
+from otelkit.collect.sources.reader import COMMAND
 from shop.servers import RabbitMQ
 from shop.services import Collector
 from shop.waiting import until
@@ -46,6 +49,10 @@ def applied(collector: Collector) -> float:
 def breached(collector: Collector) -> float:
     counted = of(scrape(collector.url), names.ORDER_CLOCKS.name, "objective", "outcome")
     return counted["manufacturing-on-time", "breached"]
+
+
+def overdue(collector: Collector) -> float:
+    return sum(of(scrape(collector.url), names.ORDERS_OVERDUE.name, "objective").values())
 
 
 @contextmanager
@@ -92,10 +99,10 @@ def test_a_reader_ends_with_its_collector_also_where_both_are_caught_amid_work(
 ) -> None:
     collector = start_collector({"amqp": vhost})
     assert until(lambda: source_up(collector.url, NAME), 10)
-    its, broker = reader(collector), rabbitmq.process.pid
+    its, server = reader(collector), rabbitmq.process.pid
     assert collector.process.pid is not None
-    assert broker is not None
-    with stopped(broker):
+    assert server is not None
+    with stopped(server):
         # By its id alone: nobody tells the reader.
         os.kill(collector.process.pid, signal.SIGKILL)
         assert until(lambda: not its.is_running(), 10)
@@ -120,7 +127,7 @@ def test_a_collector_that_sleeps_leaves_the_queue_to_another(
 
 
 class Slow:
-    """An engine that takes its time, up to so many seconds for a batch, and remembers what it had."""
+    """An engine that takes up to so many seconds for a batch, and remembers what it had."""
 
     def __init__(self, seconds: float) -> None:
         self.had: list[bytes] = []
@@ -149,6 +156,9 @@ class Read:
     engine: Slow
     stopping: threading.Event
     thread: threading.Thread
+
+    def has_begun(self) -> bool:
+        return bool(self.engine.had)
 
     def stop(self) -> None:
         self.stopping.set()
@@ -248,8 +258,55 @@ def test_collectors_that_take_turns_amid_a_backlog_have_its_events_in_their_orde
     luck, had = random.Random(3), list[bytes]()
     for _ in range(5):
         with reading(vhost, seconds=0.005, batch=100) as read:
-            assert until(lambda read=read: read.engine.had, 10, interval=0.002)
+            assert until(read.has_begun, 10, interval=0.002)
             time.sleep(luck.uniform(0, 0.05))
         had += read.engine.had
     assert len(had) < len(bodies), "a backlog to the end"
     assert had == bodies[: len(had)]
+
+
+def test_what_another_reader_has_in_hand_lets_no_deadline_be_judged(vhost: str, read: Read) -> None:
+    read.engine.may.clear()
+    publish(vhost, [moved("A-1", "submitted", time.time())])
+    assert until(read.has_begun, 10)
+    (its,) = (p for p in psutil.Process().children() if COMMAND[-1] in p.cmdline())
+    with stopped(its.pid), reading(vhost) as other:  # as where its machine has lost its network
+        assert not until(lambda: other.source.horizon(time.time()), 2)
+        os.kill(its.pid, signal.SIGKILL)
+        assert until(lambda: other.source.horizon(time.time()), 10)
+        assert other.has_begun(), "it was told before"
+
+
+def test_a_broker_that_lets_the_collector_read_and_not_publish_is_told_of(
+    rabbitmq: RabbitMQ, vhost: str, start_collector: StartCollector
+) -> None:
+    name = vhost.rpartition("/")[2]
+
+    def allow(own: str) -> None:
+        rights = {"configure": own, "write": own, "read": ".*"}
+        management.put(f"/permissions/{name}/{name}", json=rights).raise_for_status()
+
+    with httpx.Client(base_url=f"{rabbitmq.management_url}/api") as management:
+        user = management.put(f"/users/{name}", json={"password": "pw", "tags": ""})
+        user.raise_for_status()
+        allow(r"^otelkit\.")
+        collector = start_collector({"amqp": vhost.replace("guest:guest", f"{name}:pw")})
+        refused = "source rabbitmq is down: RabbitMQ refuses: ACCESS_REFUSED"
+        assert until(lambda: refused in collector.process.log.read_text(), 10)
+        allow(r"^(otelkit\.|amq\.default$)")
+        publish(vhost, [moved("A-1", "submitted", time.time() - 7 * 86_400)])
+        assert until(lambda: overdue(collector), 15), "its queue is known to be empty"
+
+
+def test_events_are_kept_however_often_they_are_given_out(rabbitmq: RabbitMQ, vhost: str) -> None:
+    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+        WholeInlet().declare(connection.channel())
+    publish(vhost, [moved("A-1", "submitted", time.time())])
+    for _ in range(25):
+        connection = pika.BlockingConnection(pika.URLParameters(vhost))
+        next(connection.channel().consume(names.ORDERS_QUEUE))
+        broker.leave(connection.channel())
+    assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 1, 10)
+    where = f"{vhost.rpartition('/')[2]}/{names.ORDERS_QUEUE}"
+    told = httpx.get(f"{rabbitmq.management_url}/api/queues/{where}").json()
+    assert told["arguments"]["x-delivery-limit"] > 10**6, "RabbitMQ 4 would keep to 20"

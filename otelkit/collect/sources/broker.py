@@ -109,7 +109,8 @@ def leave(channel: BlockingChannel) -> None:
     with suppress(AMQPError, OSError), bounded(channel):
         channel.flow(active=True)  # changes nothing, and is answered behind acknowledgements
         connection._impl._terminate_stream(AMQPError("left"))  # noqa: SLF001
-        connection.process_data_events(0)
+        while connection.is_open:  # while it has deliveries, it looks at nothing else
+            connection.process_data_events(0)
 
 
 def keep_trying(

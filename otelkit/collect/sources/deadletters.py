@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpx
 
+from otelkit import names
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
@@ -41,7 +42,7 @@ _LONGEST_NAME: Final = 255
 """Of a queue."""
 SHADOW_PREFIX: Final = "otelkit.shadow."
 SHADOW_ARGUMENTS: Final[Mapping[str, Any]] = {
-    "x-queue-type": "quorum",
+    **names.QUORUM_ARGUMENTS,
     "x-max-length": 100_000,  # while no collector runs, a flood of dead letters must not pile up
 }
 

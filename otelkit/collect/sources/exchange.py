@@ -54,14 +54,6 @@ class WholeInlet(msgspec.Struct, frozen=True, tag=True):
         already; what tells of no order does wherever it is."""
         return True
 
-    def mark(self, channel: BlockingChannel, marker: str) -> None:
-        """Put a marker into the queue: who gets it has had all that came before, also what another
-        reader had in hand. Only where :attr:`changes_hands`."""
-
-    @property
-    def changes_hands(self) -> bool:
-        return False
-
 
 class ShardInlet(msgspec.Struct, frozen=True, tag=True):
     """The same of one of so many shards."""
@@ -81,16 +73,15 @@ class ShardInlet(msgspec.Struct, frozen=True, tag=True):
         order_id = order_id_of(body) if event is None else event.order_id
         return order_id is None or shard_of(order_id, self.shards) == self.shard
 
-    def mark(self, channel: BlockingChannel, marker: str) -> None:
-        channel.confirm_delivery()
-        channel.basic_publish("", self.queue, b"", _marked(marker), mandatory=True)
-
-    @property
-    def changes_hands(self) -> bool:
-        return True
-
 
 Inlet = WholeInlet | ShardInlet
+
+
+def mark(channel: BlockingChannel, inlet: Inlet, marker: str) -> None:
+    """Put a marker into a queue: who gets it has had all that came before, also what another reader
+    had in hand."""
+    channel.confirm_delivery()
+    channel.basic_publish("", inlet.queue, b"", _marked(marker), mandatory=True)
 
 
 def _marked(marker: str) -> pika.BasicProperties:
@@ -99,7 +90,7 @@ def _marked(marker: str) -> pika.BasicProperties:
 
 
 def is_marker(type_: str) -> bool:
-    """Whether a message of this type is one that :meth:`Inlet.mark` has put there."""
+    """Whether a message of this type is one that :func:`mark` has put there."""
     return type_ == _MARKER
 
 

@@ -23,12 +23,12 @@ from uuid import uuid4
 
 import msgspec
 import pika
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from otelkit import names
 from otelkit.collect.clocks.decode import Event, decode
 from otelkit.collect.sources import broker
-from otelkit.collect.sources.exchange import NO_EVENTS, Inlet
+from otelkit.collect.sources.exchange import NO_EVENTS, Inlet, mark
 from otelkit.errors import EventError, OtelkitError
 
 if TYPE_CHECKING:
@@ -126,8 +126,10 @@ class Reading:
         self._begin = begin
         self._enough = min(_ENOUGH, begin.batch)
         self._channel: BlockingChannel | None = None
-        self._marker = ""
+        self._marker = uuid4().hex
         """Put into the queue when we came, and not read yet."""
+        self._refusal: ChannelClosedByBroker | None = None
+        """To take the marker, which no later attempt would change."""
         self._sent = self._answered = 0
         """Messages."""
         self._waits_since = time.monotonic()
@@ -154,9 +156,7 @@ class Reading:
             channel.basic_qos(prefetch_count=2 * self._begin.batch)
             self._channel = channel
             self._send(Up())
-            if inlet.changes_hands:
-                self._marker = uuid4().hex
-                threading.Thread(target=self._mark, args=(self._marker,), daemon=True).start()
+            threading.Thread(target=self._mark, args=(self._marker,), daemon=True).start()
             looked = 0.0
             for tag, deliveries in self._batches(channel):
                 if deliveries:
@@ -164,6 +164,8 @@ class Reading:
                 elif self._sent == self._answered and time.monotonic() - looked > _LOOK_SECONDS:
                     looked = time.monotonic()
                     self._send(Looked(self._is_empty(channel)))
+                if self._refusal is not None:
+                    raise self._refusal
                 if self._over.is_set():
                     return
         finally:
@@ -173,13 +175,18 @@ class Reading:
         """The body of a thread: a broker that is short of memory or disk takes nothing from whoever
         publishes, no acknowledgement either, and what is read makes room."""
         while not self._over.is_set():
-            with suppress(AMQPError, OSError, OtelkitError):
+            try:
                 channel = broker.connect(self._begin.url, "otelkit collector: markers")
                 with broker.bounded(channel):
-                    self._begin.inlet.mark(channel, marker)
-                channel.connection.close()
+                    mark(channel, self._begin.inlet, marker)
+                    channel.connection.close()
+            except ChannelClosedByBroker as error:
+                self._refusal = error
                 return
-            time.sleep(_LISTEN_SECONDS)
+            except (AMQPError, OSError, OtelkitError):
+                time.sleep(_LISTEN_SECONDS)
+            else:
+                return
 
     def _batches(self, channel: BlockingChannel) -> Iterator[tuple[int, list[Delivery]]]:
         """Deliveries as they come, and the tag of the last; none where none came for a while."""
