@@ -82,9 +82,15 @@ def send_text(address: str, token: str | None, path: str, text: str) -> dict[str
     return _known(address, answer, found, "changeover")
 
 
-def ask_for(address: str, token: str | None, path: str, key: str) -> dict[str, Any]:
+def ask_for(
+    address: str,
+    token: str | None,
+    path: str,
+    key: str,
+    params: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """An answer that has a key. Raises as :func:`ask` does."""
-    return _known(address, *_request(address, token, "GET", path), key)
+    return _known(address, *_request(address, token, "GET", path, params=params), key)
 
 
 def _known(address: str, answer: httpx.Response, found: dict[str, Any], key: str) -> dict[str, Any]:

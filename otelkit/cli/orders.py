@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from otelkit.cli import erase, load
-from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask, expected, send
+from otelkit.cli.client import DEFAULT, Address, OrderId, Token, ask_for, expected, send
 from otelkit.cli.moment import local, moment
 from otelkit.cli.output import Json, console, note, print_json
 
@@ -83,7 +83,7 @@ def overdue(
     }
     params = {"state": state.value, "limit": str(limit)}
     params |= {name: value for name, value in filters.items() if value is not None}
-    found = ask(collector, token, "/orders", params) or {"orders": [], "next": None}
+    found = ask_for(collector, token, "/orders", "next", params)
     if as_json:
         print_json(found)
         return

@@ -158,7 +158,10 @@ def test_an_order_that_nobody_has_told_of_is_unknown(collector: Collector) -> No
         ),
         (
             ("--collector", "{url}/nowhere"),
-            "what answers at {url}/nowhere is no collector; name another with --collector",
+            (
+                "what answers at {url}/nowhere is no collector, or an older one; "
+                "name another with --collector"
+            ),
         ),
         (
             ("--collector", "http://127.0.0.1:{free}"),
