@@ -24,7 +24,13 @@ from otelkit.collect.engine.engine import Engine
 from otelkit.collect.engine.intake import Received, Taken
 from otelkit.collect.sources import broker
 from otelkit.collect.sources.conditions import Sources
-from otelkit.collect.sources.exchange import WholeInlet
+from otelkit.collect.sources.exchange import (
+    WholeInlet,
+    declare_exchanges,
+    declare_shard,
+    queue_of,
+)
+from otelkit.collect.sources.inbox import Inbox
 from otelkit.collect.sources.rabbitmq import NAME, OrderSource
 from otelkit.collect.sources.reader import COMMAND
 from shop.servers import RabbitMQ
@@ -53,6 +59,10 @@ def breached(collector: Collector) -> float:
 
 def overdue(collector: Collector) -> float:
     return sum(of(scrape(collector.url), names.ORDERS_OVERDUE.name, "objective").values())
+
+
+def connected(vhost: str) -> pika.BlockingConnection:
+    return pika.BlockingConnection(pika.URLParameters(vhost))
 
 
 @contextmanager
@@ -199,7 +209,7 @@ def test_deadlines_are_never_judged_beyond_an_event_that_is_still_on_its_way(
         assert set(read.engine.had).issuperset(passed)
         return horizon
 
-    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+    with closing(connected(vhost)) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
         for number in range(25):
@@ -214,7 +224,7 @@ def test_a_sender_whose_clock_is_ahead_lets_no_deadline_be_judged_amid_a_backlog
     vhost: str,
 ) -> None:
     now = time.time()
-    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+    with closing(connected(vhost)) as connection:
         WholeInlet().declare(connection.channel())
     ahead = {n: 80_000 if n % 10 == 5 else 0 for n in range(40)}
     bodies = [moved(f"A-{n}", "submitted", now - 3600 + n + by) for n, by in ahead.items()]
@@ -240,7 +250,7 @@ def test_what_a_reader_has_ahead_when_it_is_stopped_stays_first_in_its_queue(
     publish(vhost, bodies[1:])
     assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 40, 10)
     read.stop()
-    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+    with closing(connected(vhost)) as connection:
         channel = connection.channel()
         assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 59, 10), "one was committed"
         given = channel.consume(names.ORDERS_QUEUE, auto_ack=True, inactivity_timeout=5)
@@ -252,7 +262,7 @@ def test_collectors_that_take_turns_amid_a_backlog_have_its_events_in_their_orde
     vhost: str,
 ) -> None:
     bodies = [moved(f"A-{n}", "submitted", time.time()) for n in range(10_000)]
-    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+    with closing(connected(vhost)) as connection:
         WholeInlet().declare(connection.channel())
     publish(vhost, bodies)
     luck, had = random.Random(3), list[bytes]()
@@ -299,14 +309,51 @@ def test_a_broker_that_lets_the_collector_read_and_not_publish_is_told_of(
 
 
 def test_events_are_kept_however_often_they_are_given_out(rabbitmq: RabbitMQ, vhost: str) -> None:
-    with closing(pika.BlockingConnection(pika.URLParameters(vhost))) as connection:
+    with closing(connected(vhost)) as connection:
         WholeInlet().declare(connection.channel())
     publish(vhost, [moved("A-1", "submitted", time.time())])
     for _ in range(25):
-        connection = pika.BlockingConnection(pika.URLParameters(vhost))
+        connection = connected(vhost)
         next(connection.channel().consume(names.ORDERS_QUEUE))
         broker.leave(connection.channel())
     assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 1, 10)
     where = f"{vhost.rpartition('/')[2]}/{names.ORDERS_QUEUE}"
     told = httpx.get(f"{rabbitmq.management_url}/api/queues/{where}").json()
     assert told["arguments"]["x-delivery-limit"] > 10**6, "RabbitMQ 4 would keep to 20"
+
+
+def test_a_queue_that_is_purged_of_a_marker_is_known_to_be_empty_later(
+    vhost: str, read: Read
+) -> None:
+    read.engine.may.clear()
+    publish(vhost, [moved(f"A-{n}", "submitted", time.time()) for n in range(20)])
+    assert until(read.has_begun, 10)
+    with reading(vhost) as other, closing(connected(vhost)) as connection:
+        assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 1, 10), "its marker"
+        connection.channel().queue_purge(names.ORDERS_QUEUE)
+        read.stop()
+        purged = time.time()
+        assert until(lambda: (other.source.horizon(time.time()) or 0.0) > purged, 20)
+
+
+def test_a_marker_that_is_purged_from_the_inbox_is_followed_by_another(vhost: str) -> None:
+    stopping = threading.Event()
+    thread = threading.Thread(target=Inbox(vhost, 1, Sources(), stopping, every=0.5).run)
+    with closing(connected(vhost)) as connection:
+        channel = connection.channel()
+        declare_exchanges(channel)
+        declare_shard(channel, 0, 1)
+        busy = connected(vhost).channel()
+        busy.basic_qos(prefetch_count=1)
+        busy.basic_consume(names.ORDERS_QUEUE, lambda *_: None)
+        publish(vhost, [moved("A-1", "submitted", time.time())])
+        thread.start()
+        try:
+            assert until(lambda: depth(vhost, names.ORDERS_QUEUE) == 1, 10), "its marker"
+            channel.queue_purge(names.ORDERS_QUEUE)
+            broker.leave(busy)
+            told = channel.consume(queue_of(0), auto_ack=True, inactivity_timeout=20)
+            assert all(next(told)[2] for _ in range(2)), "an event, and when there was no other"
+        finally:
+            stopping.set()
+            thread.join()

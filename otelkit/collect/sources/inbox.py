@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 NAME: Final = "inbox"
 _PREFETCH: Final = 500
 _QUIET_SECONDS: Final = 0.5
+_MARK_SECONDS: Final = 10.0
+"""A marker that is not back by then is followed by another: somebody may have purged the queue."""
 _UNBIND_SECONDS: Final = 1.0
 """While events come here, somebody may have bound the queue anew."""
 
@@ -39,8 +41,8 @@ class Inbox:
         self._stopping = stopping
         self._every = every
         self._outlet = Outlet(url, shards)
-        self._marker: str | None = None
-        """In the queue, since :attr:`_marked`."""
+        self._markers: dict[str, float] = {}
+        """In the queue, with when they were put there, the last at :attr:`_marked`."""
         self._marked = self._unbound = 0.0
 
     def run(self) -> None:
@@ -56,7 +58,8 @@ class Inbox:
             declare_exchanges(channel)
             channel.basic_qos(prefetch_count=_PREFETCH)
             self._sources.up(NAME)
-            self._marker, self._unbound = None, 0.0
+            self._unbound = 0.0
+            self._markers.clear()
             taken: list[bytes] = []
             for method, properties, body in channel.consume(
                 names.ORDERS_QUEUE, inactivity_timeout=_QUIET_SECONDS
@@ -88,12 +91,14 @@ class Inbox:
 
     def _mark(self) -> None:
         now = time.time()
-        if self._marker is None and abs(now - self._marked) >= self._every:
+        pause = max(self._every, _MARK_SECONDS) if self._markers else self._every
+        if abs(now - self._marked) >= pause:
             self._marked = now
-            self._marker = self._outlet.mark(names.ORDERS_QUEUE)
+            self._markers[self._outlet.mark(names.ORDERS_QUEUE)] = now
 
     def _came(self, properties: pika.BasicProperties) -> None:
-        """Tell of the marker, if it is that; others are of whoever had the queue before."""
-        if self._marker is not None and properties.message_id == self._marker:
-            self._marker = None
-            self._outlet.complete(NAME, self._marked)
+        """Tell of a marker, if it is ours; others are of whoever had the queue before."""
+        put = self._markers.pop(properties.message_id or "", None)
+        if put is not None:
+            self._markers = {marker: at for marker, at in self._markers.items() if at > put}
+            self._outlet.complete(NAME, put)

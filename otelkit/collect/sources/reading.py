@@ -46,6 +46,8 @@ _HEARTBEAT: Final = 60
 """Seconds, where the address of the broker tells no other: RabbitMQ's own."""
 _LISTEN_SECONDS: Final = 1.0
 """How often it is seen whether the collector answers, and what is left to end in."""
+_MARK_SECONDS: Final = 10.0
+"""A marker that is not back by then is put once more: somebody may have purged the queue."""
 FORGOTTEN: Final = 3
 """The exit code of one that the collector did not answer any more."""
 
@@ -156,7 +158,7 @@ class Reading:
             channel.basic_qos(prefetch_count=2 * self._begin.batch)
             self._channel = channel
             self._send(Up())
-            threading.Thread(target=self._mark, args=(self._marker,), daemon=True).start()
+            threading.Thread(target=self._mark, daemon=True).start()
             looked = 0.0
             for tag, deliveries in self._batches(channel):
                 if deliveries:
@@ -171,10 +173,11 @@ class Reading:
         finally:
             self._leave(channel)
 
-    def _mark(self, marker: str) -> None:
+    def _mark(self) -> None:
         """The body of a thread: a broker that is short of memory or disk takes nothing from whoever
         publishes, no acknowledgement either, and what is read makes room."""
-        while not self._over.is_set():
+        while (marker := self._marker) and not self._over.is_set():
+            seconds = _MARK_SECONDS
             try:
                 channel = broker.connect(self._begin.url, "otelkit collector: markers")
                 with broker.bounded(channel):
@@ -184,9 +187,8 @@ class Reading:
                 self._refusal = error
                 return
             except (AMQPError, OSError, OtelkitError):
-                time.sleep(_LISTEN_SECONDS)
-            else:
-                return
+                seconds = _LISTEN_SECONDS
+            self._over.wait(seconds)
 
     def _batches(self, channel: BlockingChannel) -> Iterator[tuple[int, list[Delivery]]]:
         """Deliveries as they come, and the tag of the last; none where none came for a while."""
