@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -29,6 +29,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # A busy machine makes any example slow, which says nothing of the code.
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
+
+
+LONGEST: Final = ("promtool", "wheel", "verify")
+"""Folders of tests that take minutes. They come first: whoever came to one of them last would keep
+the other worker waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folders = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(folders).parts[0] not in LONGEST)
 
 
 def missing(error: MissingServerError) -> NoReturn:

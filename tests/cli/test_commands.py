@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -333,8 +334,12 @@ def proving(promtool: str, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def promtools(pid: int, program: str) -> list[psutil.Process]:
-    children = psutil.Process(pid).children()
-    return [one for one in children if one.cmdline()[:3] == [program, "test", "rules"]]
+    found = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if child.cmdline()[:3] == [program, "test", "rules"]:
+                found.append(child)
+    return found
 
 
 def test_ctrl_c_ends_prove_at_once_and_its_promtools_with_it(
