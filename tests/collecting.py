@@ -130,6 +130,11 @@ def scrape(url: str) -> Scrape:
     }
 
 
+def overdue(url: str) -> float:
+    """Clocks that are, by ``/metrics``."""
+    return sum(of(scrape(url), names.ORDERS_OVERDUE.name, "objective").values())
+
+
 def value(scraped: Scrape, name: str, **labels: str) -> float | None:
     """The one sample with these labels beside ``system``; None where there is none."""
     return scraped.get((name, frozenset({"system": "shop", **labels}.items())))

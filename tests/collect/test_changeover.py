@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from collecting import OTELKIT, StartCollector, batch, moved, of, otelkit, scrape
+from collecting import OTELKIT, StartCollector, batch, moved, of, otelkit, overdue, scrape
 from otelkit import names
 from shop.services import SLA_FILE, Collector
 from shop.waiting import until
@@ -47,10 +47,6 @@ def post(collector: Collector, *told: bytes) -> None:
     answer.raise_for_status()
 
 
-def overdue(collector: Collector) -> float:
-    return sum(of(scrape(collector.url), names.ORDERS_OVERDUE.name, "objective").values())
-
-
 def clocks(collector: Collector) -> dict[str, Any]:
     found: dict[str, Any] = httpx.get(f"{collector.url}/clocks", timeout=10).json()
     return found
@@ -69,7 +65,7 @@ def test_a_plan_says_what_would_change_and_changes_nothing(
         moved("W-1", "priced", time.time()),
         moved("W-1", "waiting_for_customer", time.time() + 1),
     )
-    assert until(lambda: overdue(collector) == 16, 10)
+    assert until(lambda: overdue(collector.url) == 16, 10)
     plan = run(collector, "plan", "--sla", str(generous))
     assert plan.returncode == 2
     assert plan.stderr == (
@@ -89,7 +85,7 @@ def test_a_plan_says_what_would_change_and_changes_nothing(
     same = run(collector, "plan", "--sla", str(SLA_FILE))
     assert (same.returncode, same.stdout) == (0, "")
     assert same.stderr == "every open order follows this SLA file\n"
-    assert overdue(collector) == 16
+    assert overdue(collector.url) == 16
     applied = run(collector, "apply", "--sla", str(generous))
     assert (applied.returncode, applied.stdout) == (0, plan.stdout)
     assert applied.stderr == (
@@ -133,7 +129,7 @@ def test_events_flow_while_a_file_is_applied_and_a_collector_killed_amid_it_goes
     told = [moved(f"A-{n}", "manufacturing", ago) for n in range(ORDERS)]
     for n in range(0, ORDERS, 2_000):
         post(collector, *told[n : n + 2_000])
-    assert until(lambda: overdue(collector) == 2 * ORDERS, 60)
+    assert until(lambda: overdue(collector.url) == 2 * ORDERS, 60)
     customers = Customers(collector)
     customers.start()
     env = os.environ | {"OTELKIT_COLLECTOR": collector.url}
@@ -153,7 +149,7 @@ def test_events_flow_while_a_file_is_applied_and_a_collector_killed_amid_it_goes
 
     found = scrape(collector.url)
     assert sum(of(found, names.ORDERS_OUTDATED.name, "process").values()) == 0
-    assert until(lambda: overdue(collector) == 0, 5)
+    assert until(lambda: overdue(collector.url) == 0, 5)
     counted = of(found, names.ORDER_CLOCKS.name, "objective", "outcome")
     assert counted[MAKING, "breached"] == ORDERS, "each once, and none is taken back"
     opened = sum(of(found, names.ORDERS_OPEN.name, "stage").values())

@@ -17,7 +17,7 @@ import pika
 import pytest
 from msgspec.structs import replace
 
-from collecting import Scrape, StartCollector, depth, moved, mute, of, publish, scrape
+from collecting import Scrape, StartCollector, depth, moved, mute, of, overdue, publish, scrape
 from otelkit import names, spec
 from otelkit.collect.api.answers import instant
 from otelkit.collect.clocks.decode import Event
@@ -127,7 +127,7 @@ def test_collectors_killed_amid_events_lose_none_and_count_none_twice(
     assert depth(vhost, names.ORDERS_QUEUE) > 0, "even the last was killed amid its work"
 
     collector = start_collector(settings)
-    assert until(lambda: overdue(collector) == 2 * rounds, 60 + events / 1000), "all is judged"
+    assert until(lambda: overdue(collector.url) == 2 * rounds, 60 + events / 1000), "all is judged"
     assert depth(vhost, names.ORDERS_QUEUE) == 0
     scraped = scrape(collector.url)
     assert_clocks(scraped, rounds)
@@ -157,7 +157,7 @@ def test_silence_amid_a_backlog_makes_no_order_late(
         every = STEPS * rounds
         assert until(lambda: applied(collector) == every, 1.5) is None, "for more than a tick"
     assert began < every
-    assert until(lambda: overdue(collector) == 2 * rounds, 60), "all deadlines are judged"
+    assert until(lambda: overdue(collector.url) == 2 * rounds, 60), "all deadlines are judged"
     assert_clocks(scrape(collector.url), rounds)
 
 
@@ -199,10 +199,6 @@ def applied(collector: Collector) -> float:
     """Events that were new."""
     events = of(scrape(collector.url), names.ORDER_EVENTS.name, "source", "outcome")
     return events[NAME, APPLIED] + events[NAME, LATE]
-
-
-def overdue(collector: Collector) -> float:
-    return sum(of(scrape(collector.url), names.ORDERS_OVERDUE.name, "objective").values())
 
 
 def assert_clocks(scraped: Scrape, rounds: int) -> None:

@@ -18,7 +18,17 @@ import pika
 import psutil
 import pytest
 
-from collecting import StartCollector, check_store, depth, moved, of, publish, scrape, source_up
+from collecting import (
+    StartCollector,
+    check_store,
+    depth,
+    moved,
+    of,
+    overdue,
+    publish,
+    scrape,
+    source_up,
+)
 from otelkit import names
 from otelkit.collect.engine.engine import Engine
 from otelkit.collect.engine.intake import Received, Taken
@@ -55,10 +65,6 @@ def applied(collector: Collector) -> float:
 def breached(collector: Collector) -> float:
     counted = of(scrape(collector.url), names.ORDER_CLOCKS.name, "objective", "outcome")
     return counted["manufacturing-on-time", "breached"]
-
-
-def overdue(collector: Collector) -> float:
-    return sum(of(scrape(collector.url), names.ORDERS_OVERDUE.name, "objective").values())
 
 
 def connected(vhost: str) -> pika.BlockingConnection:
@@ -305,7 +311,7 @@ def test_a_broker_that_lets_the_collector_read_and_not_publish_is_told_of(
         assert until(lambda: refused in collector.process.log.read_text(), 10)
         allow(r"^(otelkit\.|amq\.default$)")
         publish(vhost, [moved("A-1", "submitted", time.time() - 7 * 86_400)])
-        assert until(lambda: overdue(collector), 15), "its queue is known to be empty"
+        assert until(lambda: overdue(collector.url), 15), "its queue is known to be empty"
 
 
 def test_events_are_kept_however_often_they_are_given_out(rabbitmq: RabbitMQ, vhost: str) -> None:

@@ -104,13 +104,14 @@ def leave(channel: BlockingChannel) -> None:
     is given what lies behind that which is still in hand.
     """
     connection = channel.connection
-    if not connection.is_open:
-        return
-    with suppress(AMQPError, OSError), bounded(channel):
-        channel.flow(active=True)  # changes nothing, and is answered behind acknowledgements
-        connection._impl._terminate_stream(AMQPError("left"))  # noqa: SLF001
-        while connection.is_open:  # while it has deliveries, it looks at nothing else
-            connection.process_data_events(0)
+    if channel.is_open:
+        with suppress(AMQPError, OSError), bounded(channel):
+            channel.flow(active=True)  # changes nothing, and is answered behind acknowledgements
+    if connection.is_open:
+        with suppress(AMQPError, OSError), bounded(channel):
+            connection._impl._terminate_stream(AMQPError("left"))  # noqa: SLF001
+            while connection.is_open:  # while it has deliveries, it looks at nothing else
+                connection.process_data_events(0)
 
 
 def keep_trying(

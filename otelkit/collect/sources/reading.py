@@ -235,7 +235,7 @@ class Reading:
             self._channel.basic_ack(self._acknowledged, multiple=True)
 
     def _leave(self, channel: BlockingChannel) -> None:
-        with suppress(AMQPError, OSError):
+        with suppress(AMQPError, OSError), broker.bounded(channel):
             self._acknowledge()
         broker.leave(channel)
 
