@@ -58,6 +58,12 @@ def test_a_broker_that_restarts_while_events_are_published_loses_none_and_double
     settings = {"amqp": broker.amqp_url, "store": str(place), "batch": "50"}
     collector = start_collector(settings)
     assert until(lambda: source_up(collector.url, "rabbitmq"), 20)
+    if end == "kill":
+        # RabbitMQ 3.10 writes down later which queues it made: one of the last minutes has no
+        # leader any more, and takes nothing, once it is killed.
+        broker.stop()
+        broker.start()
+        assert until(lambda: source_up(collector.url, "rabbitmq"), 60)
     sender = Sender(broker.amqp_url)
     sender.start()
     try:
