@@ -55,18 +55,13 @@ def expected(order_id: str, found: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def ask(
-    address: str,
-    token: str | None,
-    path: str,
-    params: Mapping[str, str] | None = None,
-    *,
-    method: str = "GET",
+    address: str, token: str | None, path: str, *, method: str = "GET"
 ) -> dict[str, Any] | None:
     """What the collector answers; None where it knows of nothing there.
 
     Raises :class:`UnavailableError` if nobody answers, :class:`ConfigError` if it refuses.
     """
-    return _answer(address, *_request(address, token, method, path, params=params))
+    return _answer(address, *_request(address, token, method, path))
 
 
 def send(
